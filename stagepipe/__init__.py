@@ -1,0 +1,1 @@
+"""A staged hybrid data-pipeline engine."""

@@ -1,0 +1,168 @@
+"""The data: TPC-H `lineitem` as CSV, once as many small files and once as one big one.
+
+`tpchgen-cli` writes the big file (766 MB at scale 1), always the same bytes. Each record is one
+line: only the last column, the comment, is quoted, and no comment holds a quote or a newline. The
+big file is cut at record ends into 20 folders of 20 files, each with the header; put together in
+order they hold the same records. In the same pass the expected counts and sums are taken from the
+bytes with plain Python, so that no peer is its own judge.
+
+A folder with `complete.json` in it is complete and is used again; one without is made anew.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from benchmarks.errors import BenchError
+from benchmarks.lineitem import COLUMNS
+
+SOURCES = 20
+FILES_PER_SOURCE = 20
+LAYOUT = 1  # raise it when other code would make other files
+MARKER = "complete.json"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What must be in the output: the row count, and three sums that need every row."""
+
+    rows: int
+    orderkey_sum: int
+    quantity_hundredths: int
+    comment_bytes: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """One piece of work: the same records in one of the two shapes."""
+
+    name: str
+    sources: dict[str, str]  # a source's name → glob of its files
+    pattern: str  # one glob for all files
+    files: int
+    bytes: int
+    expected: Expected
+
+
+def prepare(data: Path, scale: float) -> list[Work]:
+    """The works at this scale factor, their files made where they are not there already."""
+    folder = (data / f"scale-{scale:g}").resolve()
+    many, big = folder / "many", folder / "big"
+    expected = _expected_if_complete(folder, scale)
+    if expected is None:
+        click.echo(
+            f"making lineitem at scale {scale:g} in {click.format_filename(folder)}", err=True
+        )
+        shutil.rmtree(folder, ignore_errors=True)
+        table = _generate(big, scale)
+        expected = _cut(table, many)
+        _mark_complete(folder, scale, expected)
+    names = [f"source_{number:02}" for number in range(SOURCES)]
+    return [
+        Work(
+            name="many",
+            sources={name: str(many / name / "*.csv") for name in names},
+            pattern=str(many / "*" / "*.csv"),
+            files=SOURCES * FILES_PER_SOURCE,
+            bytes=sum(path.stat().st_size for path in many.glob("*/*.csv")),
+            expected=expected,
+        ),
+        Work(
+            name="big",
+            sources={"lineitem": str(big / "*.csv")},
+            pattern=str(big / "*.csv"),
+            files=1,
+            bytes=sum(path.stat().st_size for path in big.glob("*.csv")),
+            expected=expected,
+        ),
+    ]
+
+
+def _generate(folder: Path, scale: float) -> Path:
+    tool = shutil.which("tpchgen-cli", path=str(Path(sys.executable).parent))
+    tool = tool or shutil.which("tpchgen-cli")
+    if tool is None:
+        raise BenchError("tpchgen-cli is not installed; `make bench` installs it")
+    folder.mkdir(parents=True)
+    options = ["--scale-factor", f"{scale:g}", "--tables", "lineitem", "--quiet"]
+    done = subprocess.run([tool, "csv", *options, "--output-dir", str(folder)], check=False)
+    if done.returncode:
+        raise BenchError(f"tpchgen-cli failed with exit code {done.returncode}")
+    return folder / "lineitem.csv"
+
+
+def _cut(table: Path, many: Path) -> Expected:
+    """Deal the records out to the small files in order, and sum what every peer must find."""
+    rows = orderkeys = hundredths = comments = 0
+    with table.open("rb") as lines:
+        header = next(lines)
+        if header.decode().strip().split(",") != list(COLUMNS):
+            raise BenchError(f"tpchgen-cli wrote other columns than expected: {header!r}")
+        total, cuts = table.stat().st_size - len(header), SOURCES * FILES_PER_SOURCE
+        ends = iter([total * number // cuts for number in range(1, cuts + 1)])
+        files = _small_files(many, header)
+        out, position, end = next(files), 0, next(ends)
+        for line in lines:
+            if position >= end:
+                out.close()
+                out, end = next(files), next(ends)
+            out.write(line)
+            position += len(line)
+
+            orderkey, _, _, _, quantity, rest = line.split(b",", 5)
+            rows += 1
+            orderkeys += int(orderkey)
+            hundredths += int(quantity) * 100  # a whole number in the file, or int() raises
+            comments += len(rest) - rest.index(b',"') - len(b',""\n')
+        out.close()
+    if next(files, None) is not None:
+        raise BenchError(f"the data are too small for {cuts} files")
+    return Expected(rows, orderkeys, hundredths, comments)
+
+
+def _small_files(many: Path, header: bytes) -> Iterator[BinaryIO]:
+    for source in range(SOURCES):
+        folder = many / f"source_{source:02}"
+        folder.mkdir(parents=True)
+        for part in range(FILES_PER_SOURCE):
+            file = (folder / f"lineitem_{part:02}.csv").open("wb")
+            file.write(header)
+            yield file
+
+
+def _identity(folder: Path, scale: float) -> dict[str, object]:
+    """What makes a folder usable: how it was made, and the size of each file."""
+    return {
+        "layout": LAYOUT,
+        "scale": scale,
+        "tpchgen-cli": version("tpchgen-cli"),
+        "files": {
+            str(path.relative_to(folder)): path.stat().st_size
+            for path in sorted(folder.glob("**/*.csv"))
+        },
+    }
+
+
+def _mark_complete(folder: Path, scale: float, expected: Expected) -> None:
+    record = {"identity": _identity(folder, scale), "expected": asdict(expected)}
+    unfinished = folder / f"{MARKER}.tmp"
+    unfinished.write_text(json.dumps(record, indent=1))
+    unfinished.replace(folder / MARKER)
+
+
+def _expected_if_complete(folder: Path, scale: float) -> Expected | None:
+    marker = folder / MARKER
+    if not marker.exists():
+        return None
+    record = json.loads(marker.read_text())
+    if record["identity"] != _identity(folder, scale):
+        return None
+    return Expected(**record["expected"])

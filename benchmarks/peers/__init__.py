@@ -1,0 +1,59 @@
+"""Each peer as one command, to be run in a fresh process in an empty folder of its own.
+
+A peer is a function `(work, folder, workers) -> Job`: it may write what it needs into the folder
+(not timed) and says what to run and where the table will be. All are told the same things: the
+columns with their types, the dialect, zstd, and how many workers to use.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.data import Work
+from benchmarks.peers.stagepipe_pipeline import pipeline_toml
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to run, and where the Parquet files will lie: one file, or a folder of them."""
+
+    command: list[str]
+    output: Path
+
+
+def stagepipe(work: Work, folder: Path, workers: int) -> Job:
+    """`stagepipe run`, one stage, with state, spool and output all in the fresh folder."""
+    pipeline = folder / "pipeline.toml"
+    pipeline.write_text(pipeline_toml(work))
+    command = [sys.executable, "-m", "stagepipe", "run", str(pipeline)]
+    return Job([*command, "-j", str(workers), "--fresh", "--json"], folder / "out" / "lineitem")
+
+
+def duckdb(work: Work, folder: Path, workers: int) -> Job:
+    """`COPY … TO`, one file per thread."""
+    return _script("duckdb_copy", work, folder / "lineitem", workers)
+
+
+def polars(work: Work, folder: Path, workers: int) -> Job:
+    """`scan_csv(…).sink_parquet(…)`, one file."""
+    return _script("polars_sink", work, folder / "lineitem.parquet", workers)
+
+
+def polars_parts(work: Work, folder: Path, workers: int) -> Job:
+    """The same, to a folder of files; not among the default peers."""
+    return _script("polars_sink", work, folder / "lineitem", workers, "parts")
+
+
+def _script(module: str, work: Work, output: Path, workers: int, *options: str) -> Job:
+    command = [sys.executable, "-m", f"benchmarks.peers.{module}"]
+    return Job([*command, work.pattern, str(output), str(workers), *options], output)
+
+
+PEERS: dict[str, Callable[[Work, Path, int], Job]] = {
+    "stagepipe": stagepipe,
+    "duckdb": duckdb,
+    "polars": polars,
+    "polars-parts": polars_parts,
+}
+DEFAULT_PEERS = ("stagepipe", "duckdb", "polars")

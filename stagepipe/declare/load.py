@@ -1,0 +1,136 @@
+"""A pipeline file, read and checked as a whole: every fault at once, each with its place."""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from stagepipe.declare.declared import complaints_of
+from stagepipe.declare.environment import fill_in
+from stagepipe.declare.faults import place_all
+from stagepipe.declare.models import Document, Pipeline
+from stagepipe.declare.overrides import Override, OverrideError, apply
+from stagepipe.declare.words import Complaint
+from stagepipe.errors import Fault, PipelineError
+
+
+def load(
+    path: Path, overrides: Sequence[str] = (), environ: Mapping[str, str] = os.environ
+) -> Pipeline:
+    """Read a pipeline file.
+
+    `overrides` are `key=value` texts as `--set` takes them, and `environ` is where `${NAME}` takes
+    its value from.
+
+    Raises:
+        PipelineError: the file cannot be read, or something in it is wrong. It holds all faults,
+            in the order of the file.
+    """
+    path = Path(path)
+    text = _read(path)
+    document = _parse(text, str(path))
+    applied, faults = _override(document, overrides)
+    checked, found = _check(document, environ)
+    faults += place_all(found, text, str(path), [(each.path, each.text) for each in applied])
+    if faults or checked is None:
+        raise PipelineError(faults)
+    pipeline = checked.pipeline_in(path.absolute().parent, path)
+    pipeline._overrides = tuple((each.path, each.text) for each in applied)
+    return pipeline
+
+
+def _check(
+    document: dict[str, Any], environ: Mapping[str, str]
+) -> tuple[Document | None, list[Complaint]]:
+    """Fill in the environment's values and validate."""
+    found: list[Complaint] = []
+    filled = fill_in(document, environ, found)
+    unfilled = {complaint.path for complaint in found}
+    try:
+        checked = Document.model_validate(filled)
+    except ValidationError as error:
+        # A value that could not be filled in is wrong once, not twice.
+        found += [each for each in complaints_of(error) if each.path not in unfilled]
+        return None, found
+    return checked, found
+
+
+def _override(document: dict[str, Any], texts: Iterable[str]) -> tuple[list[Override], list[Fault]]:
+    """Apply what `--set` says to the document, in place."""
+    applied: list[Override] = []
+    faults = []
+    for text in texts:
+        before = copy.deepcopy(document)
+        try:
+            applied.append(apply(document, text))
+        except OverrideError as error:
+            faults.append(Fault(f"--set {text}: {error}"))
+            document.clear()
+            document.update(before)
+    return applied, faults
+
+
+def _read(path: Path) -> str:
+    """Read the file's text.
+
+    Raises:
+        PipelineError: there is no file, or it is no text; the fault says what to do.
+    """
+    name = str(path)
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        fault = Fault(
+            "no such file; name the pipeline file, or write one: the README begins with one", name
+        )
+    except IsADirectoryError:
+        fault = Fault("is a folder; name the pipeline file in it", name)
+    except OSError as error:
+        fault = Fault(f"cannot be read: {error.strerror}; check who may read it", name)
+    else:
+        return _decode(data, name)
+    raise PipelineError([fault])
+
+
+def _decode(data: bytes, name: str) -> str:
+    """Decode UTF-8; the mark that some editors put at a file's start is left out."""
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8-sig", errors="replace")
+        byte = data[error.start]
+        message = (
+            f"byte 0x{byte:02x} is not UTF-8, which TOML is written in; save the file as UTF-8"
+        )
+        raise PipelineError([Fault(message, name, *_end(before))]) from None
+
+
+def _end(text: str) -> tuple[int, int]:
+    """Give the line and column of a text's end."""
+    return text.count("\n") + 1, len(text) - (text.rfind("\n") + 1) + 1
+
+
+def _parse(text: str, name: str) -> dict[str, Any]:
+    """Parse TOML.
+
+    Raises:
+        PipelineError: it is no TOML; the fault says where.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        fault = Fault("this is no pipeline file: its lists or tables are nested too deep", name)
+    except ValueError as error:
+        # tomllib writes the place at the end of its message; a number too long has none.
+        message, _, place = str(error).partition(" (at ")
+        match = re.search(r"line (\d+), column (\d+)", place)
+        line, column = map(int, match.groups()) if match else _end(text.rstrip("\n"))
+        fault = Fault(f"this is not TOML: {message[:1].lower()}{message[1:]}", name, line, column)
+    raise PipelineError([fault])

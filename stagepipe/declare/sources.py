@@ -1,0 +1,112 @@
+"""Sources: where files are from, how they are written, and how gently they are read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, StrictBool, StrictStr
+
+from stagepipe.declare.declared import Declared
+from stagepipe.declare.names import Cap, Count, Globs, Name, Word, Words
+from stagepipe.declare.units import Seconds
+from stagepipe.declare.words import Complaint, shown
+
+CAPTURE = "{source}"
+"""Stands in a source's files for the name of the source."""
+
+
+def _character(text: str) -> str:
+    if len(text) != 1 or not text.isascii() or text in "\r\n\0":
+        raise ValueError(f"{shown(text)} is not one ASCII character")
+    return text
+
+
+def _quote(text: str) -> str:
+    return text if text == "" else _character(text)
+
+
+class CsvDialect(Declared):
+    """How a source's CSV files are written."""
+
+    delimiter: Annotated[StrictStr, AfterValidator(_character)] = Field(
+        ",", description="The character between two fields."
+    )
+    quote: Annotated[StrictStr, AfterValidator(_quote)] = Field(
+        '"', description="The character around a field that holds delimiters; empty for none."
+    )
+    null_values: Words = Field(("",), description="Fields that stand for a missing value.")
+    encoding: Word = Field("utf-8", description="How characters are written as bytes.")
+    escape: Word | None = Field(None, description="The character before one to be taken as it is.")
+    header: StrictBool = Field(True, description="Whether the first record names the columns.")
+    skip_lines: Count = Field(0, description="Lines to leave out at the start of a file.")
+    skip_footer: Count = Field(0, description="Lines to leave out at the end of a file.")
+    comment: Word | None = Field(None, description="How lines begin that are to be left out.")
+    decimal_comma: StrictBool = Field(False, description="Whether numbers are written 1,5.")
+    thousands: Word | None = Field(None, description="The character between groups of digits.")
+    true_values: Words | None = Field(None, description="Fields that mean true.")
+    false_values: Words | None = Field(None, description="Fields that mean false.")
+    trim: StrictBool = Field(False, description="Whether blanks around a field are left out.")
+
+    @classmethod
+    def complaints(cls, data: Mapping[str, Any]) -> Iterable[Complaint]:
+        """Check that delimiter and quote are told apart."""
+        if (quote := data.get("quote", '"')) and quote == data.get("delimiter", ","):
+            key = "quote" if "quote" in data else "delimiter"
+            yield Complaint(
+                (key,),
+                f"is {shown(quote)}, as the other of delimiter and quote is; they must differ",
+            )
+
+
+class Source(Declared):
+    """A named origin of files, and how gently to treat it.
+
+    Where all `files` have `{source}` in them there is one source for each value of it, and `name`
+    is None.
+    """
+
+    name: Name | None = Field(None, description="The name of the source.")
+    files: Globs = Field(description="A glob or a list of globs; {source} stands for the name.")
+    use: Word = Field("csv", description="The reader.")
+    max_concurrent: Cap | None = Field(
+        None, description="At most so many chunks of this source at once; no cap when left out."
+    )
+    start_delay: Seconds = Field(
+        0.0,
+        description="How long its first task waits after the first of the source before it.",
+        json_schema_extra={"default": "0s"},
+    )
+    limits: tuple[StrictStr, ...] = Field((), description="Caps that it shares with others.")
+    csv: CsvDialect = Field(
+        default_factory=CsvDialect, description="How its CSV files are written."
+    )
+
+    @property
+    def captures(self) -> bool:
+        """Whether `{source}` in the files' paths gives the names of the sources."""
+        return self.name is None
+
+    @classmethod
+    def complaints(cls, data: Mapping[str, Any]) -> Iterable[Complaint]:
+        """Check that the source has one name, or takes it from each path."""
+        files = data.get("files")
+        globs = [files] if isinstance(files, str | os.PathLike) else files
+        if not isinstance(globs, list | tuple):
+            return
+        captures = [CAPTURE in str(glob) for glob in globs]
+        if any(captures) and not all(captures):
+            missing = shown(str(globs[captures.index(False)]))
+            yield Complaint(("files",), f"has {CAPTURE} in some paths, but not in {missing}")
+        elif all(captures) and captures and data.get("name") is not None:
+            text = f"cannot stand beside {CAPTURE} in files, which gives the name; leave one out"
+            yield Complaint(("name",), text, "key")
+        elif not any(captures) and data.get("name") is None:
+            yield Complaint(("name",), "", "lacks")
+
+
+class Limit(Declared):
+    """A cap over all sources that name it."""
+
+    max_concurrent: Cap = Field(description="At most so many chunks at once, over all sources.")

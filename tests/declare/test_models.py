@@ -1,0 +1,348 @@
+"""Pipelines built in Python."""
+
+from __future__ import annotations
+
+import pickle
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from stagepipe.declare import (
+    Budget,
+    Column,
+    CsvDialect,
+    Errors,
+    Limit,
+    Pipeline,
+    Schema,
+    Sink,
+    Source,
+    Stage,
+    Use,
+)
+from stagepipe.errors import PipelineError
+
+
+def pipeline(**words):
+    """Build a pipeline that is right, but for the words."""
+    right = {
+        "name": "orders",
+        "sources": [Source(name="acme", files="*.csv")],
+        "schema": Schema(columns={"id": "int64"}),
+        "stages": [Stage(name="parse")],
+    }
+    return Pipeline(**right | words)
+
+
+def faults(make):
+    """Give the messages of what `make` raises."""
+    with pytest.raises(PipelineError) as caught:
+        make()
+    return [str(fault) for fault in caught.value.faults]
+
+
+def test_defaults():
+    """What is left out has the defaults that the design names."""
+    made = pipeline(folder=Path("/data"))
+    assert (made.jobs, made.chunk_size, made.executor) == (0, 32_000_000, "processes")
+    assert made.output_path == Path("/data/out")
+    assert made.state_path == Path("/data/.stagepipe")
+    assert made.spool_path == Path("/data/.stagepipe/spool")
+    assert made.errors == Errors(max_rejected=Budget(share=0.1), max_dead=0)
+    assert made.sources[0].csv == CsvDialect(delimiter=",", quote='"', null_values=[""])
+    assert made.schema_.extra_columns == made.schema_.missing_columns == "refuse"
+    assert pipeline().folder == Path.cwd()
+    assert pipeline(spool="/fast", folder="x").spool_path == Path("/fast")
+    assert pipeline(folder="x").folder == Path.cwd() / "x"
+
+
+def test_units_and_short_forms():
+    """Units, single values and short forms are taken as in the file."""
+    made = pipeline(
+        chunk_size="1MiB",
+        sources=(Source(name=n, files=[Path(n)], start_delay="200ms") for n in ("a", "b")),
+        stages=[Stage(name="s", steps=["strip", {"use": "join", "on": "x"}, Use("cut", at=3)])],
+        errors={"max_rejected": 3},
+    )
+    assert made.chunk_size == 2**20
+    assert [source.files for source in made.sources] == [("a",), ("b",)]
+    assert made.sources[0].start_delay == 0.2
+    assert made.stages[0].steps == (Use("strip"), Use("join", on="x"), Use("cut", at=3))
+    assert made.stages[0].steps[2].options == {"at": 3}
+    assert made.errors.max_rejected == Budget(count=3)
+
+
+def test_frozen_and_pickled():
+    """A pipeline cannot be changed, and crosses process borders."""
+    made = pipeline(limits={"nas": Limit(max_concurrent=4)})
+    with pytest.raises(ValidationError):
+        made.name = "other"
+    assert pickle.loads(pickle.dumps(made)) == made
+    assert pickle.loads(pickle.dumps(made)).schema_.columns["id"].header == "id"
+
+
+def test_header():
+    """A column knows its name in the file, also when one column is used twice."""
+    column = Column(type="string")
+    schema = Schema(columns={"a": column, "b": column, "c": Column(type="date", name="C D")})
+    assert [each.header for each in schema.columns.values()] == ["a", "b", "C D"]
+
+
+def test_errors_of_a_stage():
+    """A stage's budgets stand over the pipeline's, each for itself."""
+    made = pipeline(
+        errors=Errors(max_rejected="5%"),
+        stages=[Stage(name="a"), Stage(name="b", errors=Errors(max_dead=2))],
+    )
+    assert made.errors_of(made.stages[0]) == made.errors
+    assert made.errors_of(made.stages[1]) == Errors(max_rejected="5%", max_dead=2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "kept"),
+    [
+        ("int8", {"min": -128, "max": 127}, (-128, 127)),
+        ("float64", {"min": 1, "max": 1.5}, (1.0, 1.5)),
+        ("decimal(4,2)", {"min": 0.1, "max": "99.99"}, (Decimal("0.1"), Decimal("99.99"))),
+        ("date", {"min": date(2024, 1, 1)}, (date(2024, 1, 1), None)),
+        ("time", {"max": time(12)}, (None, time(12))),
+        ("datetime", {"min": datetime(2024, 1, 1)}, (datetime(2024, 1, 1), None)),
+        ("datetime(UTC)", {"max": datetime(2024, 1, 1, tzinfo=UTC)}, None),
+    ],
+)
+def test_bounds(kind, words, kept):
+    """Bounds are kept as values of the column's type."""
+    column = Column(type=kind, **words)
+    assert kept is None or ((column.min, column.max) == kept)
+    assert [type(v) for v in (column.min, column.max)] == [
+        type(v) for v in (kept or (column.min, column.max))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"type": "int8", "min": 128}, "min in Column must be from -128 to 127"),
+        ({"type": "int64", "min": True}, "must be a whole number, because the type is int64"),
+        ({"type": "int64", "min": 1.0}, "must be a whole number"),
+        ({"type": "float64", "max": "1"}, "must be a number"),
+        ({"type": "float64", "max": float("nan")}, "must be a number"),
+        ({"type": "float64", "max": 10**400}, "must be a number"),
+        ({"type": "decimal(4,2)", "min": 0.001}, "a number that fits decimal(4,2), got 0.001"),
+        ({"type": "decimal(4,2)", "min": 100}, "a number that fits decimal(4,2), got 100"),
+        ({"type": "decimal(4,2)", "min": "x"}, "must be a number"),
+        ({"type": "date", "min": datetime(2024, 1, 1)}, "must be a date, like 2024-12-31"),
+        ({"type": "date", "min": "2024-01-01"}, "without quotes, got '2024-01-01'"),
+        ({"type": "time", "min": time(1, tzinfo=UTC)}, "must be a time"),
+        ({"type": "datetime", "min": datetime(2024, 1, 1, tzinfo=UTC)}, "without an offset"),
+        ({"type": "datetime(UTC)", "min": datetime(2024, 1, 1)}, "with an offset"),
+        ({"type": "string", "min": "a"}, "min in Column is only for numbers, dates and times"),
+        ({"type": "bool", "max": True}, "max in Column is only for numbers"),
+        ({"type": "int64", "min": 2, "max": 1}, "min in Column must not be above max: 2 > 1"),
+        ({"type": "string", "one_of": ["a", 1]}, "one_of[1] in Column must be a string"),
+        ({"type": "string", "one_of": []}, "one_of in Column must not be empty"),
+        ({"type": "int64", "pattern": "x"}, "pattern in Column is only for strings"),
+        ({"type": "date", "max_length": 1}, "max_length in Column is only for strings"),
+        ({"type": "string", "pattern": "("}, "pattern in Column is no regular expression"),
+        ({"type": "string", "min_length": -1}, "min_length in Column must be at least 0, got -1"),
+        ({"type": "string", "min_length": 2, "max_length": 1}, "must not be above max_length"),
+        ({"type": "strng"}, "type in Column: 'strng' is not a type; did you mean 'string'?"),
+        ({}, "Column lacks 'type'"),
+        ({"type": "string", "required": 1}, "required in Column must be true or false, got 1"),
+    ],
+)
+def test_wrong_columns(words, message):
+    """A column's checks must fit its type and each other."""
+    (fault,) = faults(lambda: Column(**words))
+    assert message in fault
+
+
+def test_pattern_that_python_only_warns_of():
+    """A pattern that Python merely finds odd is taken: RE2 judges it."""
+    assert Column(type="string", pattern="[[a]").pattern == "[[a]"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"files": "*.csv"}, "Source lacks 'name'"),
+        ({"name": "a"}, "Source lacks 'files'"),
+        ({"name": "a", "files": []}, "files in Source must not be empty"),
+        ({"name": "a", "files": [""]}, "files[0] in Source: '' is not a path"),
+        ({"name": "a", "files": 3}, "files in Source must be a list, got 3"),
+        ({"name": "a/b", "files": "x"}, "name in Source: 'a/b' is not a name"),
+        ({"name": ".a", "files": "x"}, "is not a name"),
+        ({"name": "a" * 101, "files": "x"}, "a name has at most 100 characters"),
+        ({"name": "a\n", "files": "x"}, "is not a name"),
+        ({"name": "a", "files": "{source}/x"}, "name in Source cannot stand beside {source}"),
+        ({"files": ["{source}/x", "y"]}, "has {source} in some paths, but not in 'y'"),
+        ({"name": "a", "files": "x", "max_concurrent": 0}, "must be at least 1, got 0"),
+        ({"name": "a", "files": "x", "max_concurrent": "2"}, "a whole number, got '2'"),
+        ({"name": "a", "files": "x", "max_concurrent": True}, "a whole number, got true"),
+        ({"name": "a", "files": "x", "max_concurent": 2}, "did you mean 'max_concurrent'?"),
+        ({"name": "a", "files": "s3://b/x"}, "addresses are not available yet"),
+        ({"name": "a", "files": "x", "csv": {"delimiter": '"'}}, "they must differ"),
+        ({"name": "a", "files": "x", "csv": {"delimiter": "||"}}, "is not one ASCII character"),
+        ({"name": "a", "files": "x", "csv": {"delimiter": "\n"}}, "is not one ASCII character"),
+        ({"name": "a", "files": "x", "csv": 3}, "csv in Source must be a table, got 3"),
+    ],
+)
+def test_wrong_sources(words, message):
+    """A source has files and one name, and values that make sense."""
+    (fault,) = faults(lambda: Source(**words))
+    assert message in fault
+
+
+def test_source_with_a_captured_name():
+    """A source whose paths all have {source} in them needs no name."""
+    source = Source(files=["{source}/a.csv", "b/{source}.csv"])
+    assert source.name is None
+    assert source.captures
+
+
+def test_no_quoting():
+    """An empty quote turns quoting off."""
+    assert CsvDialect(quote="").quote == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("../x", "leaves the output folder"),
+        ("a/../../x", "leaves the output folder"),
+        ("/x", "is absolute"),
+        (".", "is the output folder itself"),
+        ("./", "is the output folder itself"),
+        ("", "is the output folder itself"),
+        ("a/.hidden", "begins with '.'"),
+        ("a\0b", "is not a path"),
+        (3, "must be a string, got 3"),
+        ("a.parquet", "sinks of one file are not available yet; name a folder, like 'a'"),
+    ],
+)
+def test_wrong_sink_paths(path, message):
+    """A sink stays inside the output folder."""
+    (fault,) = faults(lambda: Sink(path=path))
+    assert message in fault
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"name": "a b"}, "name in Pipeline: 'a b' is not a name"),
+        ({"jobs": -1}, "jobs in Pipeline must be at least 0, got -1"),
+        ({"chunk_size": 0}, "chunk_size in Pipeline must be at least 1, got 0"),
+        ({"chunk_size": "1XB"}, "chunk_size in Pipeline: '1XB' is not a size"),
+        ({"sources": []}, "sources in Pipeline must not be empty"),
+        ({"stages": []}, "stages in Pipeline must not be empty"),
+        ({"schema": {"columns": {}}}, "columns in schema must not be empty"),
+        ({"schema": {"columns": {"_record": "int8"}}}, "cannot be called '_record'"),
+        ({"schema": {"columns": {"a": "int8", "b": {"type": "int8", "name": "a"}}}}, "as column"),
+        ({"stages": [{"name": "a"}, {"name": "a"}]}, "name in stages[1] is 'a', as in another"),
+        ({"sources": 2 * [Source(name="a", files="x")]}, "name in sources[1] is 'a', as in"),
+        ({"sources": [Source(name="a", files="x", limits=["b"])]}, "declare it as [limit.b]"),
+        ({"limits": {"a b": Limit(max_concurrent=1)}}, "'a b' is not a name"),
+        ({"stages": [{"name": "a", "steps": [3]}]}, "must be the name of a step in quotes, or"),
+        ({"stages": [{"name": "a", "steps": [{"on": 3}]}]}, "stages[0].steps[0] lacks 'use'"),
+        ({"executor": "threads"}, "is 'threads', which is not available yet"),
+        ({"jbos": 3}, "unknown key 'jbos' in Pipeline; did you mean 'jobs'?"),
+    ],
+)
+def test_wrong_pipelines(words, message):
+    """A pipeline's parts fit together, and the message says which does not."""
+    (fault,) = faults(lambda: pipeline(**words))
+    assert message in fault
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("a", "a"), ("a", "a/"), ("a", "a/b"), ("a/b", "a"), ("a//b", "a/b")]
+)
+def test_sinks_in_each_others_place(first, second):
+    """No sink lies in another's place."""
+    stages = [
+        Stage(name=path.replace("/", "_") + str(n), sink=Sink(path=path))
+        for n, path in enumerate((first, second))
+    ]
+    (fault,) = faults(lambda: pipeline(stages=stages))
+    assert fault.startswith("path in stages[1].sink is ")
+
+
+def test_sinks_beside_each_other():
+    """Sinks whose names only begin alike are beside each other."""
+    stages = [Stage(name=name, sink=Sink(path=name)) for name in ("a", "ab")]
+    assert len(pipeline(stages=stages).stages) == 2
+
+
+def test_all_faults_at_once():
+    """One fault does not hide another."""
+    found = faults(
+        lambda: Pipeline(
+            name="a b",
+            sources=[{"name": "x", "files": 3, "limits": ["y"]}, {"name": "x", "use": "xml"}],
+            stages=[{"name": "s", "sink": {"path": "../x", "level": 3}}],
+        )
+    )
+    assert sorted(found) == sorted(
+        [
+            "name in sources[1] is 'x', as in another source; give each source a name of its own",
+            "limits[0] in sources[0] names the limit 'y', which is not declared;"
+            " declare it as [limit.y]",
+            "name in Pipeline: 'a b' is not a name: write letters, digits, '_', '-' and '.',"
+            " beginning with a letter or a digit",
+            "files in sources[0] must be a list, got 3",
+            "use in sources[1] is 'xml', which is not available yet; for now it can be 'csv'",
+            "sources[1] lacks 'files'",
+            "Pipeline lacks 'schema'",
+            "path in stages[0].sink is '../x', which leaves the output folder; leave '..' out",
+            "level in stages[0].sink is not available yet; leave it out",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "key"),
+    [
+        (lambda: CsvDialect(encoding="cp1252"), "encoding"),
+        (lambda: CsvDialect(escape="\\"), "escape"),
+        (lambda: CsvDialect(header=False), "header"),
+        (lambda: CsvDialect(skip_lines=1), "skip_lines"),
+        (lambda: CsvDialect(skip_footer=1), "skip_footer"),
+        (lambda: CsvDialect(comment="#"), "comment"),
+        (lambda: CsvDialect(decimal_comma=True), "decimal_comma"),
+        (lambda: CsvDialect(thousands="."), "thousands"),
+        (lambda: CsvDialect(true_values=["y"]), "true_values"),
+        (lambda: CsvDialect(false_values=["n"]), "false_values"),
+        (lambda: CsvDialect(trim=True), "trim"),
+        (lambda: Source(name="a", files="x", use="json"), "use"),
+        (lambda: Schema(columns={"a": "int8"}, extra_columns="keep"), "extra_columns"),
+        (lambda: Schema(columns={"a": "int8"}, provenance=["file"]), "provenance"),
+        (lambda: Column(type="int8", unique=True), "unique"),
+        (lambda: Column(type="date", format="%d"), "format"),
+        (lambda: Column(type="int8", default=1), "default"),
+        (lambda: Sink(path="a", use="csv"), "use"),
+        (lambda: Sink(path="a", on_existing="append"), "on_existing"),
+        (lambda: Sink(path="a", compression="zstd"), "compression"),
+        (lambda: Errors(attempts=3), "attempts"),
+        (lambda: Errors(backoff="1s"), "backoff"),
+        (lambda: Errors(retry_budget="10%"), "retry_budget"),
+        (lambda: Errors(timeout="1s"), "timeout"),
+    ],
+)
+def test_not_available_yet(make, key):
+    """What comes later is refused, never ignored."""
+    (fault,) = faults(make)
+    assert fault.startswith(f"{key} in ")
+    assert "not available yet" in fault
+
+
+def test_present_behaviour_may_be_stated():
+    """A value that says what happens today is taken, though the key's other values come later."""
+    CsvDialect(
+        header=True, skip_lines=0, skip_footer=0, decimal_comma=False, trim=False, encoding="utf8"
+    )
+    Column(type="int8", unique=False, format=None, default=None)
+    Schema(columns={"a": "int8"}, provenance=[])
+    Sink(use="parquet", path="a", on_existing="replace")

@@ -1,0 +1,177 @@
+"""The slow path: which records of a segment are bad, and for each the one reason that counts.
+
+Called only when the fast path found something amiss. Works on text, record by record for the
+structure and column by column for types and checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from stagepipe.builtin import checks
+from stagepipe.builtin.csv.convert import typed, unfit
+from stagepipe.builtin.csv.structure import Span, Structure, count_lines
+from stagepipe.contracts import TableSpec
+from stagepipe.model import Reject
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the table's columns stand in a file: for each column of the spec its position among
+    the file's fields, or None when the file lacks it; `width` is the number of fields."""
+
+    spec: TableSpec
+    positions: tuple[int | None, ...]
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a record."""
+
+    reason: str
+    column: str | None = None
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record taken apart: its span, and its fields or the fault that leaves it without any."""
+
+    span: Span
+    fields: list[str] | None
+    fault: Fault | None
+
+
+def take_apart(data: bytes, start: int, structure: Structure, width: int) -> Iterator[Record]:
+    """The records from `start` on. Bytes that are no UTF-8 stand as surrogates in the fields."""
+    spans: list[Span] = []
+
+    def texts() -> Iterator[str]:
+        for span in structure.spans(data, start):
+            spans.append(span)
+            if span.is_closed:
+                yield data[span.start : span.end].decode("utf-8", "surrogateescape")
+
+    for fields in structure.fields(texts()):
+        span, *_ = spans
+        spans.clear()
+        if len(fields) == width:
+            yield Record(span, fields, None)
+        else:
+            reason = "too_many_fields" if len(fields) > width else "too_few_fields"
+            yield Record(span, None, Fault(reason, value=str(len(fields))))
+    for span in spans:
+        yield Record(span, None, Fault("unclosed_quote"))
+
+
+def unfit_records(
+    records: Sequence[Record], layout: Layout, null_values: Sequence[str]
+) -> set[int]:
+    """Which records (by position) have no fields, or a value that does not fit its type."""
+    bad = {row for row, record in enumerate(records) if record.fields is None}
+    for faults in _type_faults(records, layout, null_values):
+        bad.update(faults)
+    return bad
+
+
+def explain(
+    records: Sequence[Record],
+    layout: Layout,
+    null_values: Sequence[str],
+    data: bytes,
+) -> list[Reject]:
+    """One reject for each of these records, each of which is bad in some way."""
+    found: list[list[Fault]] = [[record.fault] if record.fault else [] for record in records]
+    for column_faults in _column_faults(records, layout, null_values):
+        for row, fault in column_faults:
+            found[row].append(fault)
+    line, seen = 1, 0
+    rejects = []
+    for record, faults in zip(records, found, strict=True):
+        start, end, _ = record.span
+        line += count_lines(data[seen:start])
+        seen = start
+        first, *others = faults
+        rejects.append(
+            Reject(
+                source="",
+                file=None,
+                line=line,
+                byte_offset=start,
+                stage="",
+                column=first.column,
+                value=first.value,
+                reason=first.reason,
+                also=", ".join(f"{other.column}:{other.reason}" for other in others) or None,
+                raw=data[start:end],
+            )
+        )
+    return rejects
+
+
+def _type_faults(
+    records: Sequence[Record], layout: Layout, null_values: Sequence[str]
+) -> Iterator[dict[int, Fault]]:
+    """For each column of the spec: the faults of values that do not fit the type, by row."""
+    words = frozenset(null_values)
+    rows = [row for row, record in enumerate(records) if record.fields is not None]
+    for column, position in zip(layout.spec.columns, layout.positions, strict=True):
+        faults: dict[int, Fault] = {}
+        if position is not None:
+            present: list[tuple[int, str]] = []
+            for row in rows:
+                text = records[row].fields[position]  # type: ignore[index]
+                if _is_utf8(text):
+                    if text not in words:
+                        present.append((row, text))
+                else:
+                    faults[row] = Fault("encoding", column.name, _escaped(text))
+            for bad in unfit([text for _, text in present], column.arrow_type):
+                row, text = present[bad]
+                faults[row] = Fault("type", column.name, text)
+        yield faults
+
+
+def _column_faults(
+    records: Sequence[Record], layout: Layout, null_values: Sequence[str]
+) -> Iterator[list[tuple[int, Fault]]]:
+    """All faults of fields, column after column: a type fault, else the failed checks."""
+    words = frozenset(null_values)
+    rows = [row for row, record in enumerate(records) if record.fields is not None]
+    columns = zip(
+        layout.spec.columns,
+        layout.positions,
+        _type_faults(records, layout, null_values),
+        strict=True,
+    )
+    for column, position, type_faults in columns:
+        texts = [
+            None if position is None else records[row].fields[position]  # type: ignore[index]
+            for row in rows
+        ]
+        values = typed(
+            [
+                None if row in type_faults or text in words else text
+                for row, text in zip(rows, texts, strict=True)
+            ],
+            column.arrow_type,
+        )
+        faults = list(type_faults.items())
+        one = TableSpec(columns=(column,))
+        for name, reason, mask in checks.failures(pa.table({column.name: values}), one):
+            for row, text, fails in zip(rows, texts, mask.to_pylist(), strict=True):
+                if fails and row not in type_faults:
+                    faults.append((row, Fault(reason, name, text)))
+        yield faults
+
+
+def _is_utf8(text: str) -> bool:
+    return text.isascii() or not any("\udc80" <= character <= "\udcff" for character in text)
+
+
+def _escaped(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,216 @@
+"""The reader of CSV files: one segment in, a typed table, its rejects and its counts out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stagepipe.builtin import checks
+from stagepipe.builtin.csv import convert
+from stagepipe.builtin.csv.explain import Layout, Record, explain, take_apart, unfit_records
+from stagepipe.builtin.csv.structure import BOM, Span, Structure, count_lines
+from stagepipe.contracts import DeadSegment, SegmentResult, TableSpec
+from stagepipe.model import Reject, Segment
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a source's files are written, and the words that mean "nothing" in them."""
+
+    structure: Structure
+    null_values: tuple[str, ...]
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Dialect:
+        """The dialect that `[source.csv]` declares."""
+        delimiter, quote = options["delimiter"], options["quote"]
+        structure = Structure(delimiter.encode("ascii"), quote.encode("ascii"))
+        return cls(structure, tuple(options["null_values"]))
+
+
+class CsvReader:
+    """Reads delimited text. See the package's docstring for what a record is."""
+
+    def cuts(self, path: Path, size: int, chunk_size: int, options: Mapping[str, Any]) -> list[int]:
+        """Record boundaries that cut the file into pieces of about `chunk_size` bytes."""
+        return Dialect.of(options).structure.cuts(path, size, chunk_size)
+
+    def read(
+        self,
+        data: bytes,
+        head: bytes,
+        segment: Segment,
+        spec: TableSpec,
+        options: Mapping[str, Any],
+    ) -> SegmentResult:
+        """The segment's records as a table, and those that are bad as rejects."""
+        dialect = Dialect.of(options)
+        structure = dialect.structure
+        header, body_start = _header(head, structure)
+        layout = _layout(header, spec, dialect)
+        start = body_start if segment.start == 0 else 0
+        body = data[start:] if start else data
+        records, is_even = structure.survey(body)
+        table = _parse(body, layout, dialect) if is_even else None
+        rejects: Sequence[Reject] = ()
+        if table is None or table.num_rows != records:
+            taken = list(take_apart(data, start, structure, layout.width))
+            records = len(taken)
+            bad = unfit_records(taken, layout, dialect.null_values)
+            rest = _without(data, start, taken, bad)
+            table = _parse(rest, layout, dialect, is_examined=True)
+            if table is None or table.num_rows != records - len(bad):
+                raise DeadSegment(
+                    "stagepipe's two ways to read these bytes disagree, so neither is trusted; "
+                    "please report this file as a defect"
+                )
+            table, rejects = _checked(table, layout, data, taken, bad, dialect)
+        elif (failed := _failed_rows(table, spec)) is not None:
+            taken = list(take_apart(data, start, structure, layout.width))
+            table, rejects = _checked(table, layout, data, taken, set(), dialect, failed)
+        return SegmentResult(table, records, count_lines(data), rejects)
+
+
+def _header(head: bytes, structure: Structure) -> tuple[list[str], int]:
+    """The column names, and the offset after the header record."""
+    if not head:
+        raise DeadSegment("the file is empty: not even a header stands in it")
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DeadSegment("the file is UTF-16, which is not available yet: convert it to UTF-8")
+    start = len(BOM) if head.startswith(BOM) else 0
+    span: Span | None = next(structure.spans(head, start), None)
+    if span is None:
+        raise DeadSegment("the file holds blank lines only: there is no header")
+    if not span.is_closed:
+        raise DeadSegment("the header has a quote that nothing closes")
+    try:
+        text = head[span.start : span.end].decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DeadSegment(f"the header is not UTF-8 ({error.reason}): convert the file") from error
+    end = span.end + (2 if head[span.end : span.end + 2] == b"\r\n" else 1)
+    return next(iter(structure.fields(iter([text])))), min(end, len(head))
+
+
+def _layout(header: Sequence[str], spec: TableSpec, dialect: Dialect) -> Layout:
+    """Where the spec's columns stand in this file. Raises DeadSegment where they do not."""
+    wanted = {column.header for column in spec.columns}
+    extra = [name for name in header if name not in wanted]
+    missing = [column.header for column in spec.columns if column.header not in header]
+    twice = sorted({name for name in wanted if header.count(name) > 1})
+    if twice:
+        raise DeadSegment(f"the header names {_listed(twice)} more than once")
+    refused = missing if spec.missing_columns == "refuse" else []
+    if refused and len(header) == 1 and len(wanted) > 1:
+        raise DeadSegment(
+            f"the header {header[0]!r} has no delimiter {dialect.structure.delimiter.decode()!r}: "
+            "set 'delimiter' in [source.csv]"
+        )
+    if refused:
+        near = difflib.get_close_matches(refused[0], extra, 1)
+        hint = f"; did the supplier rename it to {near[0]!r}?" if near else ""
+        raise DeadSegment(f"the header lacks {_listed(refused)}{hint}")
+    if extra and spec.extra_columns == "refuse":
+        raise DeadSegment(
+            f"the header has {_listed(extra)}, which [schema.columns] does not name: add it, "
+            "or set extra_columns = \"ignore\""
+        )
+    positions = tuple(
+        header.index(column.header) if column.header in header else None
+        for column in spec.columns
+    )
+    return Layout(spec, positions, len(header))
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:5])
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"{'columns' if len(names) > 1 else 'column'} {shown}{more}"
+
+
+def _parse(
+    body: bytes, layout: Layout, dialect: Dialect, *, is_examined: bool = False
+) -> pa.Table | None:
+    """The body as the spec's table, or None when some record of it may not be what it seems.
+
+    `is_examined` says that every record was taken apart and found to fit.
+    """
+    structure = dialect.structure
+    types: list[pa.DataType | None] = [None] * layout.width
+    for column, position in zip(layout.spec.columns, layout.positions, strict=True):
+        if position is not None:
+            types[position] = column.arrow_type
+    # The last field tells whether a quote swallowed the rest, so it is always looked at.
+    is_quoted = bool(structure.quote) and structure.quote in body
+    if is_quoted and types[-1] is None:
+        types[-1] = pa.string()
+    try:
+        table = convert.parse(
+            pa.py_buffer(body),
+            types,
+            delimiter=structure.delimiter.decode(),
+            quote=structure.quote.decode(),
+            null_values=dialect.null_values,
+        )
+    except pa.ArrowInvalid:
+        return None
+    if not is_examined and not convert.is_trustworthy(table, body):
+        return None
+    if not is_examined and is_quoted and table.num_rows:
+        last_value = table.column(str(layout.width - 1))[-1].as_py()
+        if not structure.last_record_holds(body, last_value):
+            return None
+    arrays = [
+        pa.nulls(table.num_rows, column.arrow_type)
+        if position is None
+        else table.column(str(position))
+        for column, position in zip(layout.spec.columns, layout.positions, strict=True)
+    ]
+    return pa.table(dict(zip((c.name for c in layout.spec.columns), arrays, strict=True)))
+
+
+def _without(data: bytes, start: int, records: Sequence[Record], bad: set[int]) -> bytes:
+    """The bytes of the records that are not bad, in order."""
+    if not bad:
+        return data[start:]
+    spans = [records[row].span for row in sorted(bad)]
+    kept = [data[start : spans[0].start]]
+    kept += [data[before.end : after.start] for before, after in pairwise(spans)]
+    kept.append(data[spans[-1].end :])
+    return b"".join(kept)
+
+
+def _failed_rows(table: pa.Table, spec: TableSpec) -> pa.ChunkedArray | None:
+    """A mask of the rows that fail some check, or None when all pass."""
+    failed = None
+    for _, _, mask in checks.failures(table, spec):
+        failed = mask if failed is None else pc.or_(failed, mask)
+    return failed
+
+
+def _checked(
+    table: pa.Table,
+    layout: Layout,
+    data: bytes,
+    records: Sequence[Record],
+    bad: set[int],
+    dialect: Dialect,
+    failed: pa.ChunkedArray | None = None,
+) -> tuple[pa.Table, list[Reject]]:
+    """The table without rows that fail a check, and a reject for each bad record, in file order."""
+    failed = _failed_rows(table, layout.spec) if failed is None else failed
+    rejected = set(bad)
+    if failed is not None:
+        good = [row for row in range(len(records)) if row not in bad] if bad else range(len(records))
+        rejected.update(good[row] for row in pc.indices_nonzero(failed).to_pylist())
+        table = table.filter(pc.invert(failed))
+    rejects = explain(
+        [records[row] for row in sorted(rejected)], layout, dialect.null_values, data
+    )
+    return table, rejects

@@ -1,0 +1,210 @@
+"""Where records begin and end: counting them, finding them, and cutting big files between them."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+BOM = b"\xef\xbb\xbf"
+_BLANK_LINE = re.compile(rb"\n[\r\n]")
+
+
+class Span(NamedTuple):
+    """A record's bytes, without its end. An unclosed one has a quote that nothing closes."""
+
+    start: int
+    end: int
+    is_closed: bool
+
+
+class Survey(NamedTuple):
+    """What counting tells of some bytes: their records, and whether their quotes are even in
+    number, so that each one that opens is closed."""
+
+    records: int
+    is_even: bool
+
+
+@dataclass(frozen=True)
+class Structure:
+    """The bytes that give a file its structure. `quote` is empty where nothing is quoted."""
+
+    delimiter: bytes
+    quote: bytes
+
+    @cached_property
+    def _record(self) -> re.Pattern[bytes]:
+        delimiter, quote = re.escape(self.delimiter), re.escape(self.quote)
+        bare = rb"[^%b\r\n]*+" % delimiter
+        field = bare
+        if self.quote:
+            quoted = rb"%b[^%b]*+(?:%b%b[^%b]*+)*+%b" % ((quote,) * 6)
+            field = rb"(?>%b%b|(?!%b)%b)" % (quoted, bare, quote, bare)
+        return re.compile(rb"%b(?:%b%b)*+(?=[\r\n]|\Z)" % (field, delimiter, field))
+
+    @cached_property
+    def _not_quotes_or_ends(self) -> bytes:
+        return bytes(byte for byte in range(256) if byte not in self.quote + b"\n")
+
+    def survey(self, data: bytes) -> Survey:
+        """How many records the bytes hold, by counting record ends outside quotes.
+
+        It takes every second quote for a closing one, which is right for every file whose quotes
+        stand where they should; for others it may differ from what `spans` finds. It shares
+        nothing with a parser, which makes it the other side of the sum.
+        """
+        if not self._has_plain_ends(data):
+            pieces = data.split(self.quote) if self.quote else [data]
+            # Quoted text may look like record ends: one byte that does not stands for it.
+            outside = b"x".join(pieces[::2]).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            lines = outside.split(b"\n")
+            return Survey(len(lines) - lines.count(b""), len(pieces) % 2 == 1)
+        unfinished = bool(data) and not data.endswith(b"\n")
+        if not self.quote or self.quote not in data:
+            return Survey(data.count(b"\n") + unfinished, True)
+        # Two quotes with no record end between them are a quoted field, or a doubled quote.
+        skeleton = data.translate(None, self._not_quotes_or_ends).replace(self.quote * 2, b"")
+        if self.quote not in skeleton:
+            return Survey(skeleton.count(b"\n") + unfinished, True)
+        pieces = skeleton.split(self.quote)
+        ends = sum(piece.count(b"\n") for piece in pieces[::2])
+        return Survey(ends + unfinished, len(pieces) % 2 == 1)
+
+    def spans(self, data: bytes, start: int = 0) -> Iterator[Span]:
+        """The records from a record boundary on, exactly, one after the other."""
+        match, size = self._record.match, len(data)
+        gap = re.compile(rb"[\r\n]*+")
+        while True:
+            start = gap.match(data, start).end()  # type: ignore[union-attr]
+            if start == size:
+                return
+            found = match(data, start)
+            end = found.end() if found else size - _length_of_last_end(data)
+            yield Span(start, end, found is not None)
+            start = end
+
+    def last_record_holds(self, data: bytes, last_value: object) -> bool:
+        """Whether the last record is complete and a parser's last value can be from it.
+
+        A parser gives what an unclosed quote swallowed as the last field of the last row. The
+        quotes in `data` are even in number, so that those after a record end tell its parity.
+        """
+        end = len(data)
+        while end and data[end - 1] in b"\r\n":
+            end -= 1
+        start = self._last_end_outside_quotes(data, end)
+        found = self._record.match(data, start)
+        if found is None or found.end() != end:
+            return False
+        return not isinstance(last_value, str) or len(last_value.encode()) <= end - start
+
+    def fields(self, records: Iterator[str]) -> Iterator[list[str]]:
+        """The fields of each record. A record that is not closed must not be among them."""
+        csv.field_size_limit(2**31 - 1)
+        return csv.reader(
+            records,
+            delimiter=self.delimiter.decode("ascii"),
+            quotechar=self.quote.decode("ascii") or None,
+            quoting=csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE,
+        )
+
+    def cuts(self, path: Path, size: int, chunk_size: int) -> list[int]:
+        """Record boundaries that cut a file into pieces of at most `chunk_size` bytes, where the
+        records allow it; a larger record stays in one piece."""
+        cuts: list[int] = []
+        start = 0
+        with path.open("rb") as file:
+            while size - start > chunk_size:
+                boundary = self._boundary(file, start, size, chunk_size)
+                if boundary >= size:
+                    break
+                cuts.append(boundary)
+                start = boundary
+        return cuts
+
+    def _boundary(self, file: BinaryIO, start: int, size: int, chunk_size: int) -> int:
+        """The last record boundary within `chunk_size` bytes of `start`, else the first after."""
+        length = chunk_size
+        while True:
+            file.seek(start)
+            data = file.read(min(length, size - start))
+            boundary = self._last_boundary(data)
+            if boundary:
+                return start + boundary
+            if start + len(data) >= size or not data:
+                return size
+            length *= 2
+
+    def _last_boundary(self, data: bytes) -> int:
+        if not self.quote or self.quote not in data:
+            return _after_last_end(data, len(data))
+        if self._is_regular(data):
+            is_even = data.count(self.quote) % 2 == 0
+            return self._last_end_outside_quotes(data, len(data), is_even)
+        boundary = 0
+        for span in self.spans(data):
+            boundary = span.start
+        return boundary
+
+    def _last_end_outside_quotes(self, data: bytes, stop: int, is_even: bool = True) -> int:
+        """The offset after the last record end before `stop`, taking every second quote for a
+        closing one; `is_even` says whether the quotes in `data` are even in number."""
+        end, counted_from = stop, len(data)
+        while True:
+            end = _after_last_end(data, end)
+            is_even ^= bool(data.count(self.quote, end, counted_from) % 2)
+            counted_from = end
+            if end == 0 or is_even:
+                return end
+            end -= 1
+
+    def _is_regular(self, data: bytes) -> bool:
+        """Whether each quote that opens stands at a field's start and each that closes at its end,
+        so that every second quote is a closing one."""
+        import polars as pl
+        import pyarrow as pa
+
+        view = pa.Array.from_buffers(pa.uint8(), len(data), [None, pa.py_buffer(data)])
+        bytes_ = pl.Series(pl.from_arrow(view))
+        quotes = (bytes_ == self.quote[0]).arg_true()
+        structural = [self.delimiter[0], 0x0A, 0x0D, self.quote[0]]
+        opening, closing = quotes.gather_every(2), quotes.gather_every(2, 1)
+        if len(opening) and opening[0] == 0:
+            opening = opening[1:]
+        if len(closing) and closing[-1] == len(data) - 1:
+            closing = closing[:-1]
+        return bool(
+            bytes_.gather(opening - 1).is_in(structural).all()
+            and bytes_.gather(closing + 1).is_in(structural).all()
+        )
+
+    def _has_plain_ends(self, data: bytes) -> bool:
+        """Whether record ends are LF or CRLF only, and no line is blank."""
+        if data.startswith((b"\n", b"\r")) or _BLANK_LINE.search(data):
+            return False
+        return b"\r" not in data or data.count(b"\r") == data.count(b"\r\n")
+
+
+def count_lines(data: bytes, end: int | None = None) -> int:
+    """How many physical lines end before `end`: LF, CRLF and lone CR each end one."""
+    stop = len(data) if end is None else end
+    ends = data.count(b"\n", 0, stop)
+    returns = data.count(b"\r", 0, stop)
+    return ends + returns - data.count(b"\r\n", 0, stop) if returns else ends
+
+
+def _length_of_last_end(data: bytes) -> int:
+    return 2 if data.endswith(b"\r\n") else int(data.endswith((b"\n", b"\r")))
+
+
+def _after_last_end(data: bytes, before: int) -> int:
+    newline = data.rfind(b"\n", 0, before)
+    if newline >= 0:
+        return newline + 1
+    # A lone CR ends a record too, but at the very end it may be the half of a CRLF.
+    return data.rfind(b"\r", 0, max(before - 1, 0)) + 1

@@ -1,0 +1,92 @@
+"""What listeners hear of a run, in the order in which it happens. All in the parent.
+
+`now` is a time of the monotonic clock, in seconds: only differences mean something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from stagepipe.model import Output, Receipt, Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """The root of all events."""
+
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted(Event):
+    """The plan stands and the work begins. `stages` names each stage; sizes are bytes."""
+
+    run: str
+    pipeline: str
+    stages: tuple[str, ...]
+    jobs: int
+    files: int
+    input_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageStarted(Event):
+    """The barrier before the stage has fallen. `tasks` counts by source those to be made."""
+
+    stage: str
+    tasks: Mapping[str, int]
+    taken: int
+    bytes_to_read: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStarted(Event):
+    """A chunk went to a worker."""
+
+    stage: str
+    chunk: int
+    source: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFinished(Event):
+    """A worker returned. `receipt` is None when the task failed, and `error` says why."""
+
+    stage: str
+    chunk: int
+    source: str
+    size: int
+    receipt: Receipt | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting(Event):
+    """Nothing finished for a while. `reasons` says for each waiting source what it waits for."""
+
+    stage: str
+    running: int
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StageCommitted(Event):
+    """The stage's rows are where they belong; the next stage may start."""
+
+    stage: str
+    rows: Rows
+    outputs: tuple[Output, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished(Event):
+    """The run ended, one way or another. `status` is as in `run --json`."""
+
+    run: str
+    status: str
+    rows: Rows
+    seconds: float
+    error: str | None = None

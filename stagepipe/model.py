@@ -1,0 +1,230 @@
+"""The frozen values that travel between the rooms: what is to be done, and what was done.
+
+Nothing here knows a file format, a process or a database. Byte offsets count from 0, physical
+lines from 1, durations are seconds, sizes are bytes. Paths of inputs are text relative to the
+pipeline's folder (undecodable bytes as surrogates, as `os.fsdecode` gives them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, time
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+Cell = bool | int | float | Decimal | date | time | str
+"""A value that a check compares with. A `datetime` is a `date` to Python."""
+
+
+def printable(text: str) -> str:
+    """`text` as it can be shown anywhere: bytes that are no UTF-8 become `\\xNN`."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Row counts of a file, task, stage or run: `read + added = written + rejected + dropped`."""
+
+    read: int = 0
+    added: int = 0
+    written: int = 0
+    rejected: int = 0
+    dropped: int = 0
+
+    def __add__(self, other: Rows) -> Rows:
+        return Rows(
+            self.read + other.read,
+            self.added + other.added,
+            self.written + other.written,
+            self.rejected + other.rejected,
+            self.dropped + other.dropped,
+        )
+
+    @property
+    def difference(self) -> int:
+        """0 when the sum comes out, else how many rows appeared (positive) or vanished."""
+        return self.written + self.rejected + self.dropped - self.read - self.added
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """One input file as the plan saw it. A file that looks otherwise later is another file."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The bytes `start` to `end` of one file. Both stand at record boundaries; the first segment
+    of a file starts at 0 and holds its header."""
+
+    file: InputFile
+    start: int
+    end: int
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one worker gets at a time: segments of one source. `index` orders the output."""
+
+    index: int
+    source: str
+    segments: tuple[Segment, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(segment.size for segment in self.segments)
+
+
+class Decision(StrEnum):
+    """What the plan decided for a task."""
+
+    MADE = "made"
+    TAKEN = "taken"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One chunk in one stage. `key` names the part by what it is made of; `ingredients` are the
+    digests that the key is made from, kept so that a plan can say what changed."""
+
+    stage: int
+    chunk: Chunk
+    key: str
+    ingredients: Mapping[str, str]
+    decision: Decision
+    reason: str
+    input_key: str | None = None
+
+
+class Reject(NamedTuple):
+    """One bad record, with the fixed columns of rejects. `raw` has no record end."""
+
+    source: str
+    file: str | None
+    line: int | None
+    byte_offset: int | None
+    stage: str
+    column: str | None
+    value: str | None
+    reason: str
+    also: str | None
+    raw: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentCount:
+    """What became of one segment. `records` is counted from the bytes, `rows` and `rejected` by
+    the reader, independently. A dead segment counts nothing and says why."""
+
+    file: InputFile
+    start: int
+    end: int
+    records: int = 0
+    rows: int = 0
+    rejected: int = 0
+    lines: int = 0
+    sha256: str = ""
+    dead: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a worker returns for a task: counts, checksums, timings and names, never the data.
+
+    `dropped` and `added` say how many rows each step took away or brought, by the step's name.
+    `columns` is the schema of the part, as text, so that parts can be compared. `ingredients` are
+    the task's, so that a later plan can say what changed.
+    """
+
+    key: str
+    stage: str
+    chunk: int
+    source: str
+    part: str
+    bytes: int
+    sha256: str
+    columns: Mapping[str, str]
+    rows: Rows
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    added: Mapping[str, int] = field(default_factory=dict)
+    segments: tuple[SegmentCount, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    input_bytes: int = 0
+    ingredients: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no segment of the chunk is dead: only such a part may be taken again."""
+        return all(segment.dead is None for segment in self.segments)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a worker returns when a task raised. Plain text, so that it always unpickles."""
+
+    key: str
+    stage: str
+    chunk: int
+    source: str
+    message: str
+    hint: str | None = None
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A finished part on its way to a sink, in chunk order."""
+
+    chunk: int
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a sink shows after its commit. `path` is relative to the pipeline's folder where it
+    lies inside it. `changed` is false when the place held just this already."""
+
+    stage: str
+    path: str
+    rows: int
+    files: int
+    bytes: int
+    changed: bool
+
+
+def to_plain(value: Any) -> Any:
+    """A model value as dicts, lists and scalars, fit for JSON."""
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: to_plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def receipt_from_plain(plain: Mapping[str, Any]) -> Receipt:
+    """A receipt from what `to_plain` made of it. Raises KeyError or TypeError on anything else."""
+    fields = dict(plain)
+    fields["rows"] = Rows(**fields["rows"])
+    fields["segments"] = tuple(
+        SegmentCount(**{**segment, "file": InputFile(**segment["file"])})
+        for segment in fields["segments"]
+    )
+    return Receipt(**fields)

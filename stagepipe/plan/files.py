@@ -1,0 +1,142 @@
+"""Finding the files of each source, in an order that no file system can change."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from stagepipe.declare import Pipeline, Source, fault_at
+from stagepipe.errors import Fault, InputError
+from stagepipe.model import InputFile, printable
+
+CAPTURE = "{source}"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFiles:
+    """One source, with its name and its files in the order of their paths' bytes."""
+
+    name: str
+    declared: Source
+    files: tuple[InputFile, ...]
+
+
+def find_files(pipeline: Pipeline) -> tuple[SourceFiles, ...]:
+    """Every source with its files. Raises InputError with all that is wrong, if anything is."""
+    faults: list[Fault] = []
+    found: list[SourceFiles] = []
+    owners: dict[tuple[int, int], tuple[str, str]] = {}
+    for index, source in enumerate(pipeline.sources):
+        by_name: dict[str, list[InputFile]] = {}
+        seen: set[str] = set()
+        for position, pattern in enumerate(source.files):
+            location = ("source", index, "files", position)
+            matches = list(_matches(pipeline.folder, pattern))
+            if not matches:
+                reason = _why_nothing(pipeline.folder, pattern)
+                faults.append(fault_at(pipeline, location, reason))
+            for path, captured in matches:
+                if path in seen:
+                    continue
+                seen.add(path)
+                name = source.name or captured
+                try:
+                    file, identity = _look_at(pipeline.folder, path)
+                except InputError as error:
+                    faults.append(fault_at(pipeline, location, error.message))
+                    continue
+                owner, other = owners.setdefault(identity, (name, path))
+                if (owner, other) != (name, path):
+                    faults.append(fault_at(pipeline, location, _twice(path, name, other, owner)))
+                by_name.setdefault(name, []).append(file)
+        for name in sorted(by_name, key=os.fsencode):
+            files = tuple(sorted(by_name[name], key=lambda file: os.fsencode(file.path)))
+            found.append(SourceFiles(name, source, files))
+    faults += _same_names(pipeline, found)
+    if faults:
+        raise InputError("\n".join(map(str, faults)))
+    return tuple(found)
+
+
+def _matches(folder: Path, pattern: str) -> Iterator[tuple[str, str]]:
+    """(path, captured source) of all that matches; no hidden files."""
+    paths = glob.glob(pattern.replace(CAPTURE, "*"), root_dir=folder, recursive=True)
+    if CAPTURE not in pattern:
+        yield from ((path, "") for path in paths)
+        return
+    expression = _expression(pattern)
+    for path in paths:
+        match = expression.fullmatch(path)
+        if match:
+            yield path, match["source"]
+
+
+def _expression(pattern: str) -> re.Pattern[str]:
+    """The glob as a regular expression that captures `{source}`; a second one must be the same."""
+    pieces = re.split(r"(\{source\}|\*\*/|\*\*|\*|\?|\[!?\]?[^]]*\])", pattern)
+    words = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    out, is_captured = [], False
+    for piece in pieces:
+        if piece == CAPTURE:
+            out.append("(?P=source)" if is_captured else "(?P<source>[^/]+)")
+            is_captured = True
+        elif piece in words:
+            out.append(words[piece])
+        elif piece.startswith("[") and len(piece) > 2:
+            out.append("[" + piece[1:].replace("!", "^", 1 if piece[1] == "!" else 0))
+        else:
+            out.append(re.escape(piece))
+    return re.compile("".join(out), re.DOTALL)
+
+
+def _look_at(folder: Path, path: str) -> tuple[InputFile, tuple[int, int]]:
+    try:
+        status = os.stat(folder / path)  # noqa: PTH116 - ten thousand times a run
+    except FileNotFoundError:
+        raise InputError(f"{printable(path)} is a link to nothing: mend or remove it") from None
+    except OSError as error:
+        raise InputError(f"{printable(path)} cannot be looked at: {error.strerror}") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError(
+            f"{printable(path)} is a folder where a file should be: "
+            "narrow 'files' (landing/*.csv, landing/**/*.csv), or move it away"
+        )
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{printable(path)} is no regular file: copy its content into one")
+    file = InputFile(path, status.st_size, status.st_mtime_ns, status.st_ino)
+    return file, (status.st_dev, status.st_ino)
+
+
+def _why_nothing(folder: Path, pattern: str) -> str:
+    if not glob.has_magic(pattern) and CAPTURE not in pattern:
+        return f"file {printable(pattern)!r} does not exist (looked in {folder})"
+    start = Path(pattern)
+    fixed = []
+    for part in start.parts[:-1]:
+        if glob.has_magic(part) or CAPTURE in part:
+            break
+        fixed.append(part)
+    place = folder.joinpath(*fixed)
+    why = f"the folder {place} does not exist" if not place.is_dir() else f"looked in {folder}"
+    return f"no file matches {printable(pattern)!r} ({why})"
+
+
+def _twice(path: str, name: str, other: str, owner: str) -> str:
+    if path == other:
+        return f"{printable(path)} is matched by source {owner!r} and by source {name!r}"
+    return f"{printable(path)} is the same file as {printable(other)}: its rows would count twice"
+
+
+def _same_names(pipeline: Pipeline, found: list[SourceFiles]) -> Iterator[Fault]:
+    first: dict[str, Source] = {}
+    for source in found:
+        other = first.setdefault(source.name, source.declared)
+        if other is not source.declared:
+            index = next(i for i, s in enumerate(pipeline.sources) if s is source.declared)
+            message = f"there is another source named {source.name!r}"
+            yield fault_at(pipeline, ("source", index), message)

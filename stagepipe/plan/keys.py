@@ -1,0 +1,102 @@
+"""What a part is made of, and the key that says so.
+
+A key is a digest over ingredients, each itself a digest of one kind of thing: equal keys mean
+equal bytes. The ingredients are kept beside the key so that a plan can say *what* changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+from stagepipe.contracts import TableSpec
+from stagepipe.model import Chunk
+from stagepipe.plan.resolve import SourceWork, StageWork, StepWork
+
+PART_FORMAT = 1
+"""Raised when parts are made in another way, so that no older one is taken."""
+
+MEANING = {
+    "inputs": "an input file changed",
+    "cut": "files are packed or cut otherwise",
+    "dialect": "[source.csv] changed",
+    "schema": "[schema] changed",
+    "steps": "a step, its options or its code changed",
+    "reference": "a file that a step reads changed",
+    "sink": "the sink changed",
+    "versions": "another version of stagepipe, polars or pyarrow",
+    "before": "the stage before it changed",
+}
+"""What it means for a part when an ingredient differs, in the order in which it is said."""
+
+
+def digest(value: Any) -> str:
+    """32 hexadecimal digits over a value of plain types; paths and dates go by their text."""
+    text = json.dumps(value, sort_keys=True, default=str, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def key_of(ingredients: Mapping[str, str]) -> str:
+    """The key of the part that is made of these."""
+    return digest(dict(ingredients))
+
+
+def first_ingredients(
+    chunk: Chunk, source: SourceWork, table: TableSpec, stage: StageWork
+) -> dict[str, str]:
+    """What a part of the first stage is made of."""
+    return {
+        "inputs": digest([_identity(segment.file) for segment in chunk.segments]),
+        "cut": digest([(s.file.path, s.start, s.end) for s in chunk.segments]),
+        "dialect": digest([chunk.source, source.reader, dict(source.options)]),
+        "schema": _table_digest(table),
+        **stage_ingredients(stage),
+    }
+
+
+def later_ingredients(before: str, stage: StageWork) -> dict[str, str]:
+    """What a part of a later stage is made of; `before` is the key of the part that it reads."""
+    return {"before": before, **stage_ingredients(stage)}
+
+
+def stage_ingredients(stage: StageWork) -> dict[str, str]:
+    """What all parts of a stage have in common."""
+    return {
+        "steps": digest([_step(step) for step in stage.steps]),
+        "reference": digest([sorted(step.reads.items()) for step in stage.steps]),
+        "sink": digest([stage.sink, dict(stage.sink_options)]),
+        "versions": _versions(),
+    }
+
+
+def changed(before: Mapping[str, str] | None, now: Mapping[str, str]) -> str:
+    """Why a part has to be made: what differs from the part that stood in its place before."""
+    if before is None:
+        return "new"
+    differences = [MEANING[name] for name in MEANING if before.get(name) != now.get(name)]
+    return "; ".join(differences) or "its finished part is gone"
+
+
+def _identity(file: Any) -> tuple[Any, ...]:
+    return file.path, file.size, file.mtime_ns, file.inode
+
+
+def _step(step: StepWork) -> list[Any]:
+    # Of a file that an option names, the content counts (see "reference"), not where it lies.
+    options = {name: v for name, v in step.options.items() if name not in step.reads}
+    return [step.where.name, options, step.reshapes, step.code]
+
+
+@lru_cache(maxsize=4)
+def _table_digest(table: TableSpec) -> str:
+    columns = [(c.name, c.header, str(c.arrow_type), c.required, c.checks) for c in table.columns]
+    return digest([columns, table.extra_columns, table.missing_columns])
+
+
+@lru_cache(maxsize=1)
+def _versions() -> str:
+    return digest([PART_FORMAT, *(version(name) for name in ("stagepipe", "polars", "pyarrow"))])

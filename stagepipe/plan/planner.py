@@ -1,0 +1,257 @@
+"""The plan: every task of every stage, whether it is made or taken, and why. Writes nothing.
+
+Each run plans anew. Keys are known for all stages before anything runs, because a part's key
+follows from the key of the part before it. Then, from the last stage back to the first, a finished
+part is taken when it is there, or when nobody needs it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from stagepipe.declare import Pipeline, fault_at
+from stagepipe.errors import OutputError, PipelineError
+from stagepipe.model import Chunk, Decision, InputFile, Receipt, Segment, Task, printable
+from stagepipe.plan import chunks, keys
+from stagepipe.plan.files import SourceFiles, find_files
+from stagepipe.plan.resolve import (
+    SourceWork,
+    StageWork,
+    Work,
+    load_plugins,
+    resolve_stages,
+    table_spec,
+    try_steps,
+)
+from stagepipe.plugins import Plugins
+from stagepipe.record.manifest import shown, strangers
+from stagepipe.record.spool import Spool
+
+
+@dataclass(frozen=True, slots=True)
+class SinkPlan:
+    """Where a stage's rows go. `is_current` when the place shows just these parts already."""
+
+    use: str
+    table: Path
+    is_current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """One stage's tasks, in chunk order."""
+
+    work: StageWork
+    tasks: tuple[Task, ...]
+    sink: SinkPlan | None
+
+    @property
+    def name(self) -> str:
+        """The stage's name."""
+        return self.work.name
+
+    @property
+    def to_make(self) -> list[Task]:
+        """The tasks that are not taken."""
+        return [task for task in self.tasks if task.decision is Decision.MADE]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A pipeline of which all that can be known without its data is right."""
+
+    pipeline: Pipeline
+    plugins: Plugins
+    work: Work
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run will do. `receipts` are those of the tasks that are taken, by key."""
+
+    checked: Checked
+    sources: tuple[SourceFiles, ...]
+    chunks: tuple[Chunk, ...]
+    stages: tuple[StagePlan, ...]
+    receipts: Mapping[str, Receipt]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return all(
+            not stage.to_make and (stage.sink is None or stage.sink.is_current)
+            for stage in self.stages
+        )
+
+    @property
+    def input_files(self) -> Iterator[InputFile]:
+        """All files of all sources."""
+        return (file for source in self.sources for file in source.files)
+
+
+def check(pipeline: Pipeline) -> Checked:
+    """Everything but the data. Raises PipelineError with all faults."""
+    plugins = load_plugins(pipeline)
+    stages = resolve_stages(pipeline, plugins)
+    table = table_spec(pipeline)
+    faults = try_steps(pipeline, stages, table)
+    if faults:
+        raise PipelineError(faults)
+    work = Work(
+        folder=str(pipeline.folder),
+        plugin_files=tuple(str(pipeline.folder / path) for path in pipeline.plugins),
+        spool=str(spool_of(pipeline).folder),
+        table=table,
+        sources={},
+        stages=stages,
+    )
+    return Checked(pipeline, plugins, work)
+
+
+def spool_of(pipeline: Pipeline) -> Spool:
+    """The pipeline's own part of the spool."""
+    return Spool(pipeline.spool_path / pipeline.name)
+
+
+def make_plan(checked: Checked, *, fresh: bool = False) -> Plan:
+    """Look at the files and at what is done already. `fresh` takes no finished part.
+
+    Raises InputError when files are missing or are none, OutputError when a place is taken.
+    """
+    pipeline = checked.pipeline
+    sources = find_files(pipeline)
+    how = {source.name: _source_work(source) for source in sources}
+    work = replace(checked.work, sources=how)
+    checked = replace(checked, work=work)
+    all_chunks = tuple(_chunks(checked, sources))
+    spool = spool_of(pipeline)
+    receipts = {} if fresh else spool.receipts()
+    ingredients = [_ingredients(work, chunk) for chunk in all_chunks]
+    stages: list[StagePlan] = []
+    needed: set[int] = set()
+    for index in reversed(range(len(work.stages))):
+        stage_keys = [keys.key_of(found[index]) for found in ingredients]
+        sink = _sink_plan(pipeline, index, stage_keys, fresh)
+        tasks, needed = _decide(
+            index, all_chunks, ingredients, receipts, spool, needed, sink, work.stages[index]
+        )
+        stages.insert(0, StagePlan(work.stages[index], tasks, sink))
+    taken = {task.key for stage in stages for task in stage.tasks} & receipts.keys()
+    return Plan(checked, sources, all_chunks, tuple(stages), {key: receipts[key] for key in taken})
+
+
+def _decide(
+    index: int,
+    all_chunks: Sequence[Chunk],
+    ingredients: Sequence[Sequence[Mapping[str, str]]],
+    receipts: Mapping[str, Receipt],
+    spool: Spool,
+    needed: set[int],
+    sink: SinkPlan | None,
+    work: StageWork,
+) -> tuple[tuple[Task, ...], set[int]]:
+    """The tasks of a stage, and which chunks they need from the stage before.
+
+    `needed` are the chunks whose part the stage after this one will read.
+    """
+    before = _ingredients_before(receipts, work.name)
+    tasks = []
+    wanted = set()
+    for chunk, found in zip(all_chunks, ingredients, strict=True):
+        key = keys.key_of(found[index])
+        receipt = receipts.get(key)
+        is_wanted = chunk.index in needed or (sink is not None and not sink.is_current)
+        if receipt is not None and not receipt.is_whole:
+            decision, reason = Decision.MADE, "it ended with dead letters"
+        elif receipt is not None and not is_wanted:
+            decision, reason = Decision.TAKEN, "done, and nothing needs its part again"
+        elif receipt is not None and spool.has_part(receipt):
+            decision, reason = Decision.TAKEN, "its finished part is there"
+        else:
+            decision = Decision.MADE
+            reason = keys.changed(before.get(chunk.index), found[index])
+        input_key = keys.key_of(found[index - 1]) if index else None
+        tasks.append(Task(index, chunk, key, found[index], decision, reason, input_key))
+        if decision is Decision.MADE:
+            wanted.add(chunk.index)
+    return tuple(tasks), wanted
+
+
+def _ingredients_before(
+    receipts: Mapping[str, Receipt], stage: str
+) -> dict[int, Mapping[str, str]]:
+    return {r.chunk: r.ingredients for r in receipts.values() if r.stage == stage}
+
+
+def _ingredients(work: Work, chunk: Chunk) -> list[dict[str, str]]:
+    """The ingredients of a chunk's part in each stage."""
+    first, *later = work.stages
+    found = [keys.first_ingredients(chunk, work.sources[chunk.source], work.table, first)]
+    for stage in later:
+        found.append(keys.later_ingredients(keys.key_of(found[-1]), stage))
+    return found
+
+
+def _chunks(checked: Checked, sources: Sequence[SourceFiles]) -> Iterator[Chunk]:
+    return chunks.pack(
+        ((source.name, segment) for source in sources for segment in _segments(checked, source)),
+        checked.pipeline.chunk_size,
+    )
+
+
+def _segments(checked: Checked, source: SourceFiles) -> Iterator[Segment]:
+    pipeline = checked.pipeline
+    reader = checked.plugins.reader(source.declared.use)
+    options = _source_work(source).options
+    for file in source.files:
+        cuts: Sequence[int] = ()
+        if file.size > pipeline.chunk_size:
+            try:
+                path = pipeline.folder / file.path
+                cuts = reader.cuts(path, file.size, pipeline.chunk_size, options)
+            except OSError:
+                cuts = ()  # the worker meets the same trouble, and a dead letter says so
+        yield from chunks.segments(file, cuts)
+
+
+def _source_work(source: SourceFiles) -> SourceWork:
+    declared = source.declared
+    dialect = {name: getattr(declared.csv, name) for name in ("delimiter", "quote", "null_values")}
+    return SourceWork(declared.use, dialect)
+
+
+def _sink_plan(
+    pipeline: Pipeline, index: int, stage_keys: Sequence[str], fresh: bool
+) -> SinkPlan | None:
+    sink = pipeline.stages[index].sink
+    if sink is None:
+        return None
+    table = pipeline.output_path / sink.path
+    location = ("stage", index, "sink", "path")
+    if not table.parent.resolve().is_relative_to(pipeline.output_path.resolve()):
+        message = f"{table} leads out of the output folder through a link"
+        raise OutputError(str(fault_at(pipeline, location, message)))
+    manifest = shown(table)
+    is_current = manifest is not None and list(manifest.keys) == list(stage_keys)
+    if not is_current and (trouble := _trouble(table, sink.on_existing)):
+        raise OutputError(str(fault_at(pipeline, location, trouble)))
+    return SinkPlan(sink.use, table, is_current and not fresh)
+
+
+def _trouble(table: Path, on_existing: str) -> str | None:
+    """Why a new table must not take this place, if it must not."""
+    if table.is_symlink() or (table.exists() and not table.is_dir()):
+        return f"{table} is a file or a link, and would be replaced by a folder: move it away"
+    if not table.is_dir():
+        return None
+    if others := strangers(table):
+        return (
+            f"{table} holds what stagepipe did not write ({printable(others[0])}): "
+            "move it away, or choose another path"
+        )
+    if on_existing == "error" and any(table.iterdir()):
+        return f'{table} is there already: move it away, or set on_existing = "replace"'
+    return None
+

@@ -1,0 +1,272 @@
+"""From what the user wrote to what workers can do: steps found, options checked, types made.
+
+All that can be known before a file is opened is checked here, all faults at once. The steps are
+also tried on a table without rows, which finds a misspelt column before the night begins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stagepipe.contracts import ColumnSpec, TableSpec
+from stagepipe.declare import Column, ColumnType, Pipeline, Use, fault_at
+from stagepipe.errors import Fault, PipelineError, PluginError
+from stagepipe.plugins import Plugins, Step, StepName
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+Location = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StepWork:
+    """A step with its options, as a worker applies it. `reads` are the digests of the files that
+    the options name, by option."""
+
+    where: StepName
+    options: Mapping[str, Any]
+    reshapes: bool
+    code: str
+    reads: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StageWork:
+    """What workers do in one stage. `sink` is None where the rows only go to the spool."""
+
+    name: str
+    steps: tuple[StepWork, ...]
+    sink: str | None
+    sink_options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceWork:
+    """How workers read a source."""
+
+    reader: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """All that a worker needs to know of a pipeline, sent to it once."""
+
+    folder: str
+    plugin_files: tuple[str, ...]
+    spool: str
+    table: TableSpec
+    sources: Mapping[str, SourceWork]
+    stages: tuple[StageWork, ...]
+
+
+def load_plugins(pipeline: Pipeline) -> Plugins:
+    """The plugins that the pipeline names. Raises PipelineError with the lines that name them."""
+    plugins = Plugins()
+    faults = []
+    for index, text in enumerate(pipeline.plugins):
+        try:
+            plugins.add_file(pipeline.folder / text)
+        except PluginError as error:
+            faults.append(fault_at(pipeline, ("pipeline", "plugins", index), error.message))
+    if faults:
+        raise PipelineError(faults)
+    return plugins
+
+
+def resolve_stages(pipeline: Pipeline, plugins: Plugins) -> tuple[StageWork, ...]:
+    """The stages with their steps and sinks found. Raises PipelineError with all faults."""
+    faults: list[Fault] = []
+    try:
+        plugins.executor(pipeline.executor)
+    except PluginError as error:
+        faults.append(fault_at(pipeline, ("pipeline", "executor"), error.message))
+    stages = []
+    for index, stage in enumerate(pipeline.stages):
+        steps = [
+            found
+            for position, use in enumerate(stage.steps)
+            for found in _step(pipeline, plugins, use, ("stage", index, "steps", position), faults)
+        ]
+        if stage.sink is not None:
+            try:
+                plugins.sink(stage.sink.use)
+            except PluginError as error:
+                location = ("stage", index, "sink", "use")
+                faults.append(fault_at(pipeline, location, error.message))
+        sink = stage.sink
+        stages.append(
+            StageWork(
+                stage.name,
+                tuple(steps),
+                sink.use if sink else None,
+                dict(sink.options) if sink else {},
+            )
+        )
+    faults += _pattern_faults(pipeline)
+    if faults:
+        raise PipelineError(faults)
+    return tuple(stages)
+
+
+def _step(
+    pipeline: Pipeline, plugins: Plugins, use: Use, location: Location, faults: list[Fault]
+) -> Iterator[StepWork]:
+    try:
+        step = plugins.step(use.use)
+    except PluginError as error:
+        faults.append(fault_at(pipeline, (*location, "use"), error.message))
+        return
+    options = _checked_options(pipeline, step, use, location, faults)
+    if options is None:
+        return
+    reads = {}
+    for name, value in options.items():
+        if isinstance(value, Path):
+            options[name] = path = pipeline.folder / value
+            try:
+                reads[name] = _digest(path)
+            except OSError as error:
+                message = f"{path} cannot be read: {error.strerror}"
+                faults.append(fault_at(pipeline, (*location, name), message))
+    yield StepWork(step.where, options, step.mark.reshapes, step.digest, reads)
+
+
+def _checked_options(
+    pipeline: Pipeline, step: Step, use: Use, location: Location, faults: list[Fault]
+) -> dict[str, Any] | None:
+    from pydantic import ValidationError
+
+    from stagepipe.declare.words import did_you_mean, from_pydantic
+
+    try:
+        model = step.options_model.model_validate(dict(use.options))
+    except ValidationError as error:
+        known = [field.alias for field in step.options_model.model_fields.values()]
+        for detail in error.errors(include_url=False):
+            key = str(detail["loc"][0])
+            complaint = from_pydantic(detail, known)
+            if complaint.kind == "unknown":
+                text = f"step {use.use!r} has no option {key!r}{did_you_mean(key, known)}"
+            elif complaint.kind == "lacks":
+                text = f"step {use.use!r} lacks its option {key!r}"
+            else:
+                text = f"{key} of step {use.use!r} {complaint.text}"
+            place = location if complaint.kind == "lacks" else (*location, key)
+            faults.append(fault_at(pipeline, place, text))
+        return None
+    except PluginError as error:
+        faults.append(fault_at(pipeline, location, error.message))
+        return None
+    return {
+        field.alias or name: getattr(model, name)
+        for name, field in type(model).model_fields.items()
+    }
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+
+
+def _pattern_faults(pipeline: Pipeline) -> Iterator[Fault]:
+    """Patterns are RE2's; what only Python's `re` takes is refused here."""
+    patterns = {
+        name: column.pattern
+        for name, column in pipeline.schema_.columns.items()
+        if column.pattern is not None
+    }
+    if patterns:
+        from stagepipe.builtin.checks import pattern_fault
+
+        for name, pattern in patterns.items():
+            if fault := pattern_fault(pattern):
+                location = ("schema", "columns", name, "pattern")
+                yield fault_at(pipeline, location, f"pattern of column {name!r}: {fault}")
+
+
+def table_spec(pipeline: Pipeline) -> TableSpec:
+    """The schema as readers take it."""
+    schema = pipeline.schema_
+    return TableSpec(
+        tuple(_column_spec(name, column) for name, column in schema.columns.items()),
+        extra_columns=schema.extra_columns,  # type: ignore[arg-type]  # "keep" is refused earlier
+        missing_columns=schema.missing_columns,
+    )
+
+
+def _column_spec(name: str, column: Column) -> ColumnSpec:
+    checks = tuple(
+        (check, value)
+        for check in ("min", "max", "one_of", "pattern", "min_length", "max_length")
+        if (value := getattr(column, check)) is not None
+    )
+    return ColumnSpec(name, column.header, arrow_type(column.type), column.required, checks)
+
+
+def arrow_type(kind: ColumnType) -> pa.DataType:
+    """The Arrow type of a column type. Times and datetimes count microseconds."""
+    import pyarrow as pa
+
+    match kind.kind:
+        case "decimal":
+            return pa.decimal128(kind.precision, kind.scale)
+        case "date":
+            return pa.date32()
+        case "time":
+            return pa.time64("us")
+        case "datetime":
+            return pa.timestamp("us", kind.timezone)
+        case "bool":
+            return pa.bool_()
+        case name:
+            return getattr(pa, name)()
+
+
+def try_steps(pipeline: Pipeline, work: Sequence[StageWork], table: TableSpec) -> list[Fault]:
+    """Apply all steps to a table without rows; the faults of built-in steps.
+
+    A plugin's step may have reasons of its own to fail without rows, and then what follows it is
+    not known before the run.
+    """
+    import polars as pl
+    import pyarrow as pa
+
+    from stagepipe.plugins import load_step
+
+    empty = pa.schema([(c.name, c.arrow_type) for c in table.columns]).empty_table()
+    frame = pl.DataFrame(pl.from_arrow(empty))
+    for index, stage in enumerate(work):
+        for position, step in enumerate(stage.steps):
+            try:
+                result: pl.DataFrame = load_step(step.where)(frame, **step.options)
+            except Exception as error:  # the step's own code: anything may happen
+                if not step.where.module.startswith("stagepipe.builtin"):
+                    return []
+                location = ("stage", index, "steps", position)
+                return [fault_at(pipeline, location, step_message(step, error, frame))]
+            if not isinstance(result, pl.DataFrame):
+                return []
+            frame = result
+    return []
+
+
+def step_message(step: StepWork, error: Exception, frame: pl.DataFrame) -> str:
+    """What went wrong in a step, with the columns that there are where one was not found."""
+    import polars as pl
+
+    from stagepipe.declare.words import did_you_mean
+
+    text = str(error).strip().partition("\n")[0]
+    if isinstance(error, pl.exceptions.ColumnNotFoundError):
+        name = text.strip("'\"`").removeprefix('unable to find column "').partition('"')[0]
+        near = did_you_mean(name, frame.columns)
+        text = f"there is no column {name!r}{near or '; there are: ' + ', '.join(frame.columns)}"
+        return f"step {step.where.name!r}: {text}"
+    return f"step {step.where.name!r}: {text or type(error).__name__}"

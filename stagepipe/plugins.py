@@ -1,0 +1,296 @@
+"""The one place where plugins are found: built-ins, local files, installed distributions.
+
+Installed plugins are listed by name without importing them; one is imported only when a pipeline
+asks for a word that nothing nearer knows, so that a broken plugin harms only who uses it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_type_hints
+
+import pluggy
+
+from stagepipe import hookspecs
+from stagepipe.contracts import MARK, StepMark
+from stagepipe.errors import PluginError
+from stagepipe.hookspecs import GROUP
+
+BUILT_IN = "built-in"
+
+
+@dataclass(frozen=True, slots=True)
+class StepName:
+    """Where a worker finds a step: names only, so that nothing is pickled that cannot be."""
+
+    name: str
+    module: str
+    function: str
+    folder: str | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step that a pipeline may use."""
+
+    where: StepName
+    function: Callable[..., Any]
+    mark: StepMark
+    origin: str
+
+    @property
+    def summary(self) -> str:
+        """The first line of the step's docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    @property
+    def digest(self) -> str:
+        """A digest of the code: the file in which the step stands."""
+        source = inspect.getsourcefile(self.function)
+        content = Path(source).read_bytes() if source else b""
+        return hashlib.sha256(content).hexdigest()[:32]
+
+    @cached_property
+    def options_model(self) -> Any:
+        """A pydantic model of the keyword-only arguments."""
+        from pydantic import ConfigDict, Field, create_model
+
+        try:
+            hints = get_type_hints(self.function)
+        except Exception as error:  # an annotation is the plugin's code: anything may happen
+            raise PluginError(
+                f"the annotations of step {self.where.name!r} ({self.origin}) fail: {error}"
+            ) from error
+        fields: dict[str, Any] = {}
+        for parameter in _options(self.function):
+            default = ... if parameter.default is parameter.empty else parameter.default
+            # The alias keeps pydantic's own words free for options.
+            field_ = Field(default, alias=parameter.name)
+            fields[f"option_{parameter.name}"] = (hints.get(parameter.name, Any), field_)
+        config = ConfigDict(extra="forbid", strict=False, arbitrary_types_allowed=True)
+        return create_model(f"options of {self.where.name}", __config__=config, **fields)
+
+
+@dataclass(frozen=True, slots=True)
+class PluginNote:
+    """One plugin as `stagepipe plugins` lists it; `error` says why it is broken."""
+
+    name: str
+    origin: str
+    steps: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    error: str | None = None
+
+
+class Plugins:
+    """The plugins of one pipeline: the built-ins, what `add_file` adds, and what is installed."""
+
+    def __init__(self) -> None:
+        self._steps: dict[str, Step] = {}
+        self._notes: list[PluginNote] = []
+        self.manager = pluggy.PluginManager(GROUP)
+        self.manager.add_hookspecs(hookspecs)
+        self._waiting = {point.name: point for point in entry_points(group=GROUP)}
+        self._register(importlib.import_module("stagepipe.builtin"), BUILT_IN, BUILT_IN, None)
+
+    def add_file(self, path: Path) -> None:
+        """Load a local plugin file. Raises PluginError when it does not import, or is wrong."""
+        self._register(_import_file(path), path.name, str(path), str(path.parent))
+
+    @property
+    def hook(self) -> Any:
+        """The hooks of all that is loaded, to call."""
+        return self.manager.hook
+
+    def step(self, name: str) -> Step:
+        """The step of that name. Raises PluginError."""
+        return self._find("step", name, lambda: self._steps)
+
+    def reader(self, name: str) -> Any:
+        """The reader of that name. Raises PluginError."""
+        return self._find("reader", name, lambda: _merged(self.hook.stagepipe_readers()))
+
+    def sink(self, name: str) -> Any:
+        """The sink of that name. Raises PluginError."""
+        return self._find("sink", name, lambda: _merged(self.hook.stagepipe_sinks()))
+
+    def executor(self, name: str) -> Any:
+        """The executor factory of that name. Raises PluginError."""
+        return self._find("executor", name, lambda: _merged(self.hook.stagepipe_executors()))
+
+    def all_steps(self) -> Iterator[Step]:
+        """Every step that is loaded, by name."""
+        yield from (self._steps[name] for name in sorted(self._steps))
+
+    def notes(self) -> list[PluginNote]:
+        """What there is, broken ones included: every installed plugin is imported for this."""
+        for name in list(self._waiting):
+            self._load_installed(name)
+        return self._notes
+
+    def _find(self, kind: str, name: str, known: Callable[[], Mapping[str, Any]]) -> Any:
+        if name not in known():
+            for plugin in list(self._waiting):
+                self._load_installed(plugin)
+                if name in known():
+                    break
+        if name in known():
+            return known()[name]
+        near = difflib.get_close_matches(name, known(), 1)
+        broken = [note.name for note in self._notes if note.error]
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        if broken:
+            hint += f" (broken plugins: {', '.join(broken)}; see `stagepipe plugins`)"
+        raise PluginError(
+            f"there is no {kind} {name!r}{hint}",
+            f"there are: {', '.join(sorted(known()))}; a plugin file must stand in 'plugins'",
+        )
+
+    def _load_installed(self, name: str) -> None:
+        point = self._waiting.pop(name)
+        try:
+            self._register(_loaded(point), name, _origin(point), None)
+        except (PluginError, pluggy.PluginValidationError) as error:
+            self._notes.append(PluginNote(name, _origin(point), error=str(error)))
+
+    def _register(
+        self, module: ModuleType, name: str, origin: str, folder: str | None
+    ) -> None:
+        self.manager.register(module, name)
+        try:
+            self.manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise PluginError(f"plugin {name}: {error}") from error
+        functions = {
+            function.__name__: function
+            for function in vars(module).values()
+            if hasattr(function, MARK) and function.__module__ == module.__name__
+        }
+        if hasattr(module, "stagepipe_steps"):
+            functions.update(module.stagepipe_steps())
+        added = [self._add_step(function, origin, folder) for function in functions.values()]
+        others = [
+            f"{hook.removeprefix('stagepipe_').removesuffix('s')} {word}"
+            for hook in ("stagepipe_readers", "stagepipe_sinks", "stagepipe_executors")
+            if hasattr(module, hook)
+            for word in getattr(module, hook)()
+        ]
+        self._notes.append(PluginNote(name, origin, tuple(sorted(added)), tuple(others)))
+
+    def _add_step(self, function: Any, origin: str, folder: str | None) -> str:
+        mark: StepMark = getattr(function, MARK)
+        where = StepName(mark.name, function.__module__, function.__qualname__, folder)
+        if mark.name in self._steps:
+            raise PluginError(
+                f"step {mark.name!r} is in {self._steps[mark.name].origin} and in {origin}: "
+                "rename one with @step(name=...)"
+            )
+        parameters = list(inspect.signature(function).parameters.values())
+        if not parameters or parameters[0].kind is parameters[0].KEYWORD_ONLY:
+            raise PluginError(f"step {mark.name!r} ({origin}) takes no frame")
+        beside = [p.name for p in parameters[1:] if p.kind is not p.KEYWORD_ONLY]
+        if beside:
+            raise PluginError(
+                f"step {mark.name!r} ({origin}): {', '.join(beside)} must be keyword-only; "
+                "put a * before the options"
+            )
+        for word, is_asked in (
+            ("scope='all'", mark.scope != "chunk"),
+            ("io_bound", mark.io_bound),
+            ("reject", any(p.name == "reject" for p in parameters[1:])),
+        ):
+            if is_asked:
+                raise PluginError(f"step {mark.name!r} ({origin}): {word} is not available yet")
+        self._steps[mark.name] = Step(where, function, mark, origin)
+        return mark.name
+
+
+def load_step(where: StepName) -> Callable[..., Any]:
+    """The step's function, imported by its real name. For workers."""
+    if where.folder is not None and where.folder not in sys.path:
+        sys.path.insert(0, where.folder)
+    found: Any = importlib.import_module(where.module)
+    for part in where.function.split("."):
+        found = getattr(found, part)
+    return found  # type: ignore[no-any-return]
+
+
+def _options(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    parameters = inspect.signature(function).parameters.values()
+    return [parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+
+
+def _merged(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    # pluggy gives the last registered first; the nearer one is to win.
+    merged: dict[str, Any] = {}
+    for result in reversed(results):
+        merged.update(result)
+    return merged
+
+
+def _import_file(path: Path) -> ModuleType:
+    """A local plugin file, imported by its real name, as the workers will."""
+    name = path.stem
+    if not path.is_file():
+        raise PluginError(f"plugin file {path} does not exist")
+    if path.suffix != ".py" or not name.isidentifier():
+        raise PluginError(f"plugin file {path.name} must be named like a module: letters.py")
+    present = sys.modules.get(name)
+    is_other = present is not None and getattr(present, "__file__", None) != str(path)
+    if name in sys.stdlib_module_names or is_other:
+        raise PluginError(f"plugin file {path.name} has the name of another module: rename it")
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    importlib.invalidate_caches()
+    try:
+        module = importlib.import_module(name)
+    except Exception as error:
+        raise PluginError(
+            f"plugin file {path.name} does not import: {_said(error)}{_line_in(error, path)}"
+        ) from error
+    if getattr(module, "__file__", None) != str(path):
+        raise PluginError(
+            f"plugin file {path.name} is hidden by {getattr(module, '__file__', name)}: rename it"
+        )
+    return module
+
+
+def _loaded(point: EntryPoint) -> ModuleType:
+    try:
+        module = point.load()
+    except Exception as error:
+        raise PluginError(f"does not import: {_said(error)}") from error
+    if not isinstance(module, ModuleType):
+        raise PluginError(f"its entry point {point.value!r} is not a module")
+    return module
+
+
+def _origin(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _line_in(error: BaseException, path: Path) -> str:
+    """Where in the file the import failed."""
+    if isinstance(error, SyntaxError):
+        return ""
+    lines = []
+    trace = error.__traceback__
+    while trace:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            lines.append(trace.tb_lineno)
+        trace = trace.tb_next
+    return f" (line {lines[-1]})" if lines else ""

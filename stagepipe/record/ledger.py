@@ -1,0 +1,357 @@
+"""The ledger: one SQLite file that says what was done. Written by the parent alone, in batches.
+
+It answers questions about the past. What may be taken again is decided by the receipts in the
+spool, so that a lost ledger costs history and never a row.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from stagepipe.errors import StagepipeError
+from stagepipe.model import Output, Receipt, Rows, printable, to_plain
+
+VERSION = 1
+BUSY_SECONDS = 30.0
+RUNNING = "running"
+
+_SCHEMA = """
+CREATE TABLE runs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    run TEXT NOT NULL UNIQUE,
+    pipeline TEXT NOT NULL,
+    file TEXT,
+    status TEXT NOT NULL,
+    started TEXT NOT NULL,
+    ended TEXT,
+    seconds REAL,
+    jobs INTEGER NOT NULL,
+    pid INTEGER NOT NULL,
+    read INTEGER, added INTEGER, written INTEGER, rejected INTEGER, dropped INTEGER,
+    files INTEGER NOT NULL, dead INTEGER NOT NULL DEFAULT 0,
+    rejects TEXT,
+    error TEXT, hint TEXT
+) STRICT;
+CREATE TABLE stages (
+    run TEXT NOT NULL REFERENCES runs(run),
+    position INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    status TEXT NOT NULL,
+    read INTEGER, added INTEGER, written INTEGER, rejected INTEGER, dropped INTEGER,
+    made INTEGER NOT NULL, taken INTEGER NOT NULL, dead INTEGER NOT NULL, retried INTEGER NOT NULL,
+    dropped_by TEXT NOT NULL, added_by TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    PRIMARY KEY (run, position)
+) STRICT;
+CREATE TABLE tasks (
+    run TEXT NOT NULL REFERENCES runs(run),
+    stage TEXT NOT NULL,
+    chunk INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    key TEXT NOT NULL,
+    decision TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    read INTEGER, added INTEGER, written INTEGER, rejected INTEGER, dropped INTEGER,
+    input_bytes INTEGER, bytes INTEGER, sha256 TEXT,
+    seconds TEXT NOT NULL,
+    error TEXT,
+    PRIMARY KEY (run, stage, chunk)
+) STRICT;
+CREATE TABLE files (
+    run TEXT NOT NULL REFERENCES runs(run),
+    source TEXT NOT NULL,
+    path TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    "end" INTEGER NOT NULL,
+    chunk INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    records INTEGER NOT NULL,
+    rows INTEGER NOT NULL,
+    rejected INTEGER NOT NULL,
+    dead TEXT,
+    PRIMARY KEY (run, path, start)
+) STRICT;
+CREATE TABLE rejects (
+    run TEXT NOT NULL REFERENCES runs(run),
+    stage TEXT NOT NULL,
+    source TEXT NOT NULL,
+    "column" TEXT,
+    reason TEXT NOT NULL,
+    records INTEGER NOT NULL
+) STRICT;
+CREATE TABLE outputs (
+    run TEXT NOT NULL REFERENCES runs(run),
+    stage TEXT NOT NULL,
+    path TEXT NOT NULL,
+    rows INTEGER NOT NULL,
+    files INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    changed INTEGER NOT NULL
+) STRICT;
+"""
+
+Row = dict[str, Any]
+
+
+class LedgerError(StagepipeError):
+    """The ledger cannot be read or written."""
+
+
+class Ledger:
+    """The ledger of a state folder. Made when it is missing, unless `must_exist`."""
+
+    def __init__(self, path: Path, *, must_exist: bool = False) -> None:
+        self.path = path
+        if must_exist and not path.exists():
+            raise LedgerError(
+                f"there is no ledger at {path}: nothing has run here yet",
+                "name the pipeline file with -p, or run it first",
+            )
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+            self._db.row_factory = sqlite3.Row
+            self._open()
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerError(
+                f"the ledger {path} cannot be used: {error}",
+                "move it away to begin a new one: only history is lost, no finished part",
+            ) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _open(self) -> None:
+        # WAL does not work on network file systems; SQLite then stays with its rollback journal.
+        self._db.execute("PRAGMA journal_mode = WAL").close()
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        with closing(self._db.execute("PRAGMA user_version")) as cursor:
+            version = cursor.fetchone()[0]
+        if version == 0:
+            self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        elif version > VERSION:
+            raise sqlite3.DatabaseError(f"it was written by a newer stagepipe (version {version})")
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def begin_run(
+        self, run: str, pipeline: str, file: str | None, jobs: int, files: int
+    ) -> None:
+        """Note that a run begins. Runs of this pipeline that never ended were interrupted: who
+        calls this holds the pipeline's lock."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(
+                "UPDATE runs SET status = 'interrupted' WHERE pipeline = ? AND status = ?",
+                (pipeline, RUNNING),
+            )
+            self._insert(
+                "runs",
+                run=run,
+                pipeline=pipeline,
+                file=file,
+                status=RUNNING,
+                started=_now(),
+                jobs=jobs,
+                pid=os.getpid(),
+                files=files,
+            )
+
+    def end_run(
+        self,
+        run: str,
+        status: str,
+        rows: Rows,
+        seconds: float,
+        *,
+        dead: int = 0,
+        rejects: str | None = None,
+        error: tuple[str, str | None] | None = None,
+    ) -> None:
+        """Note how a run ended."""
+        message, hint = error or (None, None)
+        counts = to_plain(rows)
+        assignments = ", ".join(f"{name} = :{name}" for name in counts)
+        self._db.execute(
+            f"UPDATE runs SET status = :status, ended = :ended, seconds = :seconds, dead = :dead, "  # noqa: S608 - names of our own columns
+            f"rejects = :rejects, error = :error, hint = :hint, {assignments} WHERE run = :run",
+            {
+                "status": status,
+                "ended": _now(),
+                "seconds": seconds,
+                "dead": dead,
+                "rejects": rejects,
+                "error": message,
+                "hint": hint,
+                "run": run,
+                **counts,
+            },
+        )
+
+    def add_stage(
+        self,
+        run: str,
+        position: int,
+        stage: Mapping[str, Any],
+        rows: Rows,
+        outputs: Sequence[Output] = (),
+        reject_counts: Mapping[tuple[str, str | None, str], int] | None = None,
+    ) -> None:
+        """Note a stage that ended, with its outputs and its rejects by (source, column, reason)."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._insert("stages", run=run, position=position, **stage, **to_plain(rows))
+            for output in outputs:
+                self._insert("outputs", run=run, **to_plain(output))
+            for (source, column, reason), records in (reject_counts or {}).items():
+                self._insert(
+                    "rejects",
+                    run=run,
+                    stage=stage["name"],
+                    source=printable(source),
+                    column=column,
+                    reason=reason,
+                    records=records,
+                )
+
+    def add_tasks(self, run: str, tasks: Iterable[Mapping[str, Any]]) -> None:
+        """Note tasks that ended: each a mapping with `receipt` (or None) and the task's columns."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            for task in tasks:
+                columns = dict(task)
+                receipt: Receipt | None = columns.pop("receipt")
+                columns["source"] = printable(columns["source"])
+                if receipt is None:
+                    self._insert("tasks", run=run, seconds="{}", **columns)
+                    continue
+                self._insert(
+                    "tasks",
+                    run=run,
+                    **columns,
+                    **to_plain(receipt.rows),
+                    input_bytes=receipt.input_bytes,
+                    bytes=receipt.bytes,
+                    sha256=receipt.sha256,
+                    seconds=json.dumps(receipt.seconds),
+                )
+                for segment in receipt.segments:
+                    counts = to_plain(segment)
+                    counts.pop("lines")
+                    file = counts.pop("file")
+                    counts.update(file, path=printable(file["path"]))
+                    self._insert(
+                        "files", run=run, source=columns["source"], chunk=receipt.chunk, **counts
+                    )
+
+    def _insert(self, table: str, **columns: Any) -> None:
+        names = ", ".join(f'"{name}"' for name in columns)
+        places = ", ".join("?" for _ in columns)
+        self._db.execute(
+            f"INSERT INTO {table} ({names}) VALUES ({places})",  # noqa: S608 - names of our own
+            tuple(columns.values()),
+        )
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def runs(self, limit: int = -1) -> list[Row]:
+        """The runs, the latest first."""
+        return self._rows("SELECT * FROM runs ORDER BY number DESC LIMIT ?", limit)
+
+    def run(self, run: str | None, pipeline: str | None = None) -> Row:
+        """One run by its id or the beginning of it; the latest (of a pipeline) for None.
+
+        Raises LedgerError when there is none, or more than one.
+        """
+        if run is None:
+            found = self._rows(
+                "SELECT * FROM runs WHERE ?1 IS NULL OR pipeline = ?1 ORDER BY number DESC LIMIT 1",
+                pipeline,
+            )
+        else:
+            found = self._rows("SELECT * FROM runs WHERE run = ?", run) or self._rows(
+                "SELECT * FROM runs WHERE substr(run, 1, length(?1)) = ?1", run
+            )
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise LedgerError(f"{len(found)} runs begin with {run!r}", "give more of the id")
+        what = "no run" if run is None else f"no run {run!r}"
+        raise LedgerError(f"there is {what} in {self.path}", "`stagepipe runs` lists them")
+
+    def stages(self, run: str) -> list[Row]:
+        """The stages of a run that ended, in order."""
+        rows = self._rows("SELECT * FROM stages WHERE run = ? ORDER BY position", run)
+        for row in rows:
+            row["dropped_by"] = json.loads(row["dropped_by"])
+            row["added_by"] = json.loads(row["added_by"])
+        return rows
+
+    def outputs(self, run: str) -> list[Row]:
+        """The outputs of a run, in the order of their stages."""
+        return self._rows(
+            "SELECT stage, path, rows, files, bytes, changed FROM outputs WHERE run = ?", run
+        )
+
+    def reject_counts(self, run: str) -> list[Row]:
+        """How many records were rejected, by stage, source, column and reason; most first."""
+        return self._rows(
+            'SELECT stage, source, "column", reason, records FROM rejects WHERE run = ? '
+            'ORDER BY records DESC, stage, source, "column", reason',
+            run,
+        )
+
+    def sources(self, run: str) -> list[Row]:
+        """What each source gave: files, records, rows, rejects and bytes."""
+        return self._rows(
+            'SELECT source, count(DISTINCT path) AS files, sum("end" - start) AS bytes, '
+            "sum(records) AS records, sum(rows) AS rows, sum(rejected) AS rejected, "
+            "count(DISTINCT CASE WHEN dead IS NOT NULL THEN path END) AS dead "
+            "FROM files WHERE run = ? GROUP BY source ORDER BY source",
+            run,
+        )
+
+    def dead_letters(self, run: str) -> list[Row]:
+        """The files of which nothing could be made, and why."""
+        return self._rows(
+            "SELECT DISTINCT source, path, dead FROM files WHERE run = ? AND dead IS NOT NULL "
+            "ORDER BY source, path",
+            run,
+        )
+
+    def tasks(self, run: str) -> list[Row]:
+        """The tasks of a run, in order of stage and chunk."""
+        rows = self._rows(
+            "SELECT tasks.* FROM tasks LEFT JOIN stages ON stages.run = tasks.run "
+            "AND stages.name = tasks.stage WHERE tasks.run = ? "
+            "ORDER BY coalesce(stages.position, 1000000), chunk",
+            run,
+        )
+        for row in rows:
+            row["seconds"] = json.loads(row["seconds"])
+        return rows
+
+    def _rows(self, query: str, *values: Any) -> list[Row]:
+        with closing(self._db.execute(query, values)) as cursor:
+            return [dict(row) for row in cursor.fetchall()]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,132 @@
+"""Rejects on their way: from a worker's file beside its part to the run's one file.
+
+A worker knows a record's line only from its segment's start. The parent, which has the receipts of
+all segments, adds the lines of those before it, and writes what was rejected, in chunk order, to
+`rejects.parquet` in the run's folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from stagepipe.model import Receipt, Reject, SegmentCount
+from stagepipe.record.spool import Spool
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COLUMNS = Reject._fields
+BATCH_ROWS = 10_000
+
+
+def write_task_rejects(path: Path, rejects: Sequence[tuple[int, Reject]]) -> None:
+    """Write a task's rejects, each with the number of its segment in the chunk."""
+    import pyarrow as pa
+
+    schema = _schema().insert(0, pa.field("segment", pa.int32()))
+    columns = zip(*((segment, *reject) for segment, reject in rejects), strict=True)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+        writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+
+
+def collect(spool: Spool, receipts: Iterable[Receipt], path: Path) -> int:
+    """Write the rejects of these tasks, in chunk order, to one file; how many there are.
+
+    No file is written when there are none.
+    """
+    import pyarrow.parquet as pq
+
+    receipts = sorted(receipts, key=lambda receipt: receipt.chunk)
+    bases = _first_lines(receipts)
+    written, writer = 0, None
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        for receipt in receipts:
+            if not receipt.rows.rejected:
+                continue
+            table = _placed(spool.rejects(receipt.key), receipt, bases)
+            if writer is None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                writer = pq.ParquetWriter(temporary, _schema(), compression="zstd")
+            writer.write_table(table)
+            written += table.num_rows
+    finally:
+        if writer is not None:
+            writer.close()
+    if writer is not None:
+        temporary.replace(path)
+    return written
+
+
+def read(path: Path, source: str | None = None) -> Iterator[Reject]:
+    """The rejects of a run, in order, perhaps of one source only. Bounded memory."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(BATCH_ROWS):
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                reject = Reject(*row)
+                if source is None or reject.source == source:
+                    yield reject
+
+
+def write_csv(rejects: Iterable[Reject], out: IO[str]) -> None:
+    """The fixed columns as CSV. Bytes that are no UTF-8 stand as `\\xNN` in `raw`."""
+    import csv
+
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for reject in rejects:
+        raw = None if reject.raw is None else reject.raw.decode("utf-8", "backslashreplace")
+        writer.writerow(reject._replace(raw=raw))  # type: ignore[arg-type]
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    types = {"line": pa.int64(), "byte_offset": pa.int64(), "raw": pa.binary()}
+    return pa.schema([(name, types.get(name, pa.string())) for name in COLUMNS])
+
+
+def _first_lines(receipts: Sequence[Receipt]) -> dict[tuple[str, int], int | None]:
+    """How many lines of its file stand before each segment, by (path, start); None when a segment
+    before it is missing or dead, so that nobody counted them."""
+    by_file: dict[str, list[SegmentCount]] = {}
+    for receipt in receipts:
+        for segment in receipt.segments:
+            by_file.setdefault(segment.file.path, []).append(segment)
+    bases: dict[tuple[str, int], int | None] = {}
+    for path, segments in by_file.items():
+        segments.sort(key=lambda segment: segment.start)
+        lines: int | None = 0 if segments[0].start == 0 else None
+        bases[path, segments[0].start] = lines
+        for before, after in pairwise(segments):
+            if lines is None or before.dead is not None or before.end != after.start:
+                lines = None
+            else:
+                lines += before.lines
+            bases[path, after.start] = lines
+    return bases
+
+
+def _placed(
+    path: Path, receipt: Receipt, bases: dict[tuple[str, int], int | None]
+) -> pa.Table:
+    import pyarrow as pa
+
+    with pa.OSFile(str(path)) as file:
+        table = pa.ipc.open_file(file).read_all()
+    starts = [bases[segment.file.path, segment.start] for segment in receipt.segments]
+    lines = [
+        None if line is None or starts[segment] is None else line + (starts[segment] or 0)
+        for segment, line in zip(
+            table["segment"].to_pylist(), table["line"].to_pylist(), strict=True
+        )
+    ]
+    placed = table.drop_columns(["segment"])
+    index = placed.schema.get_field_index("line")
+    return placed.set_column(index, "line", pa.array(lines, pa.int64()))

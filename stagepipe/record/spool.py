@@ -1,0 +1,104 @@
+"""The spool: finished parts, their receipts and their rejects, by key.
+
+For each finished task there lie `<key>.json` (the receipt), `<key>.<ending>` (the part) and, where
+records were rejected, `<key>.rejects`. The receipt is written last: where it stands, the part is
+whole. Nothing here is fsynced; a part that a power cut damaged no longer matches its receipt, and
+is made again. Temporary names begin with a dot and carry the attempt, so that a worker that
+outlived its run for a moment cannot spoil a newer one's work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from stagepipe.model import Receipt, receipt_from_plain, to_plain
+
+REJECTS_SUFFIX = ".rejects"
+
+
+class Spool:
+    """One pipeline's parts. `folder` need not exist to look into it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def receipts(self) -> dict[str, Receipt]:
+        """All receipts that can be read, by key."""
+        found = {}
+        for path in self._entries("*.json"):
+            try:
+                receipt = receipt_from_plain(json.loads(path.read_bytes()))
+            except (ValueError, KeyError, TypeError, OSError):
+                continue  # damaged: the part counts as not made
+            if receipt.key == path.stem:
+                found[receipt.key] = receipt
+        return found
+
+    def part(self, receipt: Receipt) -> Path:
+        """Where the part lies, or lay."""
+        return self.folder / receipt.part
+
+    def has_part(self, receipt: Receipt) -> bool:
+        """Whether the part is there, by its size; `is_sound` looks at all of it."""
+        try:
+            return self.part(receipt).stat().st_size == receipt.bytes
+        except OSError:
+            return False
+
+    def is_sound(self, receipt: Receipt) -> bool:
+        """Whether the part is there, byte for byte."""
+        try:
+            return file_sha256(self.part(receipt)) == receipt.sha256
+        except OSError:
+            return False
+
+    def rejects(self, key: str) -> Path:
+        """Where the rejects of a task lie, if there are any."""
+        return self.folder / f"{key}{REJECTS_SUFFIX}"
+
+    def temporary(self, key: str, attempt: str, suffix: str) -> Path:
+        """A name under which a worker writes before the file is whole."""
+        return self.folder / f".{key}.{attempt}{suffix}"
+
+    def keep(self, receipt: Receipt, part: Path, rejects: Path | None, attempt: str) -> None:
+        """Give finished files their names, the receipt last."""
+        if rejects is not None:
+            rejects.rename(self.rejects(receipt.key))
+        part.rename(self.part(receipt))
+        temporary = self.temporary(receipt.key, attempt, ".json")
+        temporary.write_text(json.dumps(to_plain(receipt)), encoding="utf-8")
+        temporary.rename(self.folder / f"{receipt.key}.json")
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Remove what is kept under these keys, the receipts first."""
+        for key in keys:
+            (self.folder / f"{key}.json").unlink(missing_ok=True)
+            for path in self._entries(f"{key}.*"):
+                path.unlink(missing_ok=True)
+
+    def clean(self) -> None:
+        """Remove what dead runs left half-written. Only for who holds the pipeline's lock."""
+        for path in self._entries(".*"):
+            path.unlink(missing_ok=True)
+
+    def _entries(self, pattern: str) -> Iterator[Path]:
+        return self.folder.glob(pattern) if self.folder.is_dir() else iter(())
+
+
+def file_sha256(path: Path) -> str:
+    """The file's SHA-256, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fsync(path: Path) -> None:
+    """Have a file or a folder on the disk before anything that follows."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -110,6 +110,14 @@ def check(pipeline: Pipeline) -> Checked:
     return Checked(pipeline, plugins, work)
 
 
+def plan(pipeline: Pipeline, *, fresh: bool = False) -> Plan:
+    """What a run of the pipeline would do now, and why. Writes nothing.
+
+    Raises PipelineError, PluginError, InputError or OutputError where a run would be refused.
+    """
+    return make_plan(check(pipeline), fresh=fresh)
+
+
 def spool_of(pipeline: Pipeline) -> Spool:
     """The pipeline's own part of the spool."""
     return Spool(pipeline.spool_path / pipeline.name)

@@ -1,0 +1,1 @@
+"""What was done: receipts and parts, rejects, manifests, the sum, the ledger."""

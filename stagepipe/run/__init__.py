@@ -1,0 +1,1 @@
+"""Doing it: limits, fan-out, workers, flush, and the loop that reads like the picture."""

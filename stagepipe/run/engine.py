@@ -38,7 +38,6 @@ from stagepipe.model import (
     Part,
     Receipt,
     Rows,
-    SegmentCount,
     Task,
     printable,
 )
@@ -48,47 +47,11 @@ from stagepipe.record.ledger import Ledger
 from stagepipe.run.fanout import FanOut
 from stagepipe.run.flush import TablePlace
 from stagepipe.run.limits import Limits, SourceLimits
+from stagepipe.run.result import RunResult, StageResult
 from stagepipe.run.worker import Order
 
 log = logging.getLogger("stagepipe")
 Listener = Callable[[events.Event], None]
-
-
-@dataclass(frozen=True, slots=True)
-class StageResult:
-    """What became of a stage. `status` is `succeeded`, `failed` or `not started`."""
-
-    name: str
-    status: str
-    rows: Rows = Rows()
-    made: int = 0
-    taken: int = 0
-    dead: int = 0
-    retried: int = 0
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """What became of a run: the object that `run --json` prints. `error` is what ended it."""
-
-    run: str
-    pipeline: str
-    status: str
-    rows: Rows
-    files_read: int
-    files_skipped: int
-    files_dead: int
-    stages: tuple[StageResult, ...]
-    outputs: tuple[Output, ...]
-    rejects: str | None
-    seconds: float
-    error: StagepipeError | None = None
-
-    @property
-    def exit_code(self) -> int:
-        """The exit code of `stagepipe run`."""
-        return self.error.exit_code if self.error else 0
 
 
 @dataclass(slots=True)
@@ -126,7 +89,7 @@ def run(
 
     Raises:
         PipelineError, PluginError, InputError, OutputError, LockedError: nothing was read or
-            written. Interrupted is raised after what was begun has been noted.
+            written.
     """
     if multiprocessing.parent_process() is not None:
         raise UsageError(
@@ -192,8 +155,7 @@ class _Run:
             self.spool.clean()
             self.stages()
         except Interrupted as interruption:
-            self._finish("interrupted", interruption)
-            raise
+            return self._finish("interrupted", interruption)
         except OSError as error:
             return self._finish("failed", RunError(f"{error.filename or 'a file'}: {error}"))
         except StagepipeError as error:
@@ -684,5 +646,3 @@ def _json(counter: Mapping[str, int]) -> str:
 
     return json.dumps(dict(counter), sort_keys=True)
 
-
-__all__ = ["RunResult", "SegmentCount", "StageResult", "lock_path", "run", "usable_cores"]

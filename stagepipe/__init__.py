@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 # Two rooms bear the names of the functions that they are for. A package's name is bound here when
 # it is first imported; done now and undone, `stagepipe.run` is the function ever after.
 import stagepipe.plan
-import stagepipe.run
+import stagepipe.run  # noqa: F401 - see above
 
-del plan, run  # type: ignore[name-defined]  # noqa: F821
+del plan, run  # noqa: F821 - the imports above bound them
 
 if TYPE_CHECKING:
     from stagepipe.contracts import step

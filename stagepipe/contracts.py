@@ -6,7 +6,7 @@ as experimental until faults and databases have been through them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
@@ -108,12 +108,17 @@ class SegmentResult:
     rejects: Sequence[Reject]
 
 
-class DeadSegment(Exception):
+class DeadSegment(Exception):  # noqa: N818 - the word of the field and of our users
     """A reader cannot make anything of a file: the message says why, and what to do."""
 
 
 class Reader(Protocol):
     """Reads one kind of file. `options` are the source's, already checked."""
+
+    def faults(self, spec: TableSpec) -> Iterable[tuple[str, str, str]]:
+        """What of the table's declaration this reader cannot do, as (column, key, message).
+        Called at `check`, in the parent."""
+        ...
 
     def cuts(self, path: Path, size: int, chunk_size: int, options: Mapping[str, Any]) -> list[int]:
         """Offsets at which a file larger than `chunk_size` may be cut. Called while planning, in

@@ -112,7 +112,7 @@ class LockedError(StagepipeError):
     exit_code = 75
 
 
-class Interrupted(StagepipeError):
+class Interrupted(StagepipeError):  # noqa: N818 - not an error of anything
     """A signal ended the run; finished parts are kept."""
 
     def __init__(self, signum: int) -> None:

@@ -17,7 +17,7 @@ from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import pluggy
 
@@ -26,7 +26,11 @@ from stagepipe.contracts import MARK, StepMark
 from stagepipe.errors import PluginError
 from stagepipe.hookspecs import GROUP
 
+if TYPE_CHECKING:
+    from stagepipe.events import Event
+
 BUILT_IN = "built-in"
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,10 @@ class Plugins:
         """The hooks of all that is loaded, to call."""
         return self.manager.hook
 
+    def tell(self, event: Event) -> None:
+        """Tell every plugin that listens."""
+        self.hook.stagepipe_event(event=event)
+
     def step(self, name: str) -> Step:
         """The step of that name. Raises PluginError."""
         return self._find("step", name, lambda: self._steps)
@@ -138,7 +146,7 @@ class Plugins:
             self._load_installed(name)
         return self._notes
 
-    def _find(self, kind: str, name: str, known: Callable[[], Mapping[str, Any]]) -> Any:
+    def _find(self, kind: str, name: str, known: Callable[[], Mapping[str, Found]]) -> Found:
         if name not in known():
             for plugin in list(self._waiting):
                 self._load_installed(plugin)
@@ -163,9 +171,7 @@ class Plugins:
         except (PluginError, pluggy.PluginValidationError) as error:
             self._notes.append(PluginNote(name, _origin(point), error=str(error)))
 
-    def _register(
-        self, module: ModuleType, name: str, origin: str, folder: str | None
-    ) -> None:
+    def _register(self, module: ModuleType, name: str, origin: str, folder: str | None) -> None:
         self.manager.register(module, name)
         try:
             self.manager.check_pending()

@@ -7,6 +7,7 @@ chunks but the last as they were, and their finished parts can be taken.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from stagepipe.model import Chunk, InputFile, Segment
 
@@ -14,7 +15,7 @@ from stagepipe.model import Chunk, InputFile, Segment
 def segments(file: InputFile, cuts: Sequence[int]) -> Iterator[Segment]:
     """The pieces of a file between its cuts; an empty file is one empty segment."""
     edges = [0, *cuts, file.size]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         yield Segment(file, start, end)
 
 

@@ -65,7 +65,9 @@ def find_files(pipeline: Pipeline) -> tuple[SourceFiles, ...]:
 
 def _matches(folder: Path, pattern: str) -> Iterator[tuple[str, str]]:
     """(path, captured source) of all that matches; no hidden files."""
-    paths = glob.glob(pattern.replace(CAPTURE, "*"), root_dir=folder, recursive=True)
+    everything = pattern.replace(CAPTURE, "*")
+    # Path.glob neither takes absolute patterns nor leaves hidden files out.
+    paths = glob.glob(everything, root_dir=folder, recursive=True)  # noqa: PTH207
     if CAPTURE not in pattern:
         yield from ((path, "") for path in paths)
         return

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stagepipe.declare import Pipeline, fault_at
+from stagepipe.declare import Pipeline, Stage, fault_at
 from stagepipe.errors import OutputError, PipelineError
 from stagepipe.model import Chunk, Decision, InputFile, Receipt, Segment, Task, printable
 from stagepipe.plan import chunks, keys
@@ -43,6 +43,7 @@ class SinkPlan:
 class StagePlan:
     """One stage's tasks, in chunk order."""
 
+    declared: Stage
     work: StageWork
     tasks: tuple[Task, ...]
     sink: SinkPlan | None
@@ -94,8 +95,8 @@ class Plan:
 def check(pipeline: Pipeline) -> Checked:
     """Everything but the data. Raises PipelineError with all faults."""
     plugins = load_plugins(pipeline)
-    stages = resolve_stages(pipeline, plugins)
     table = table_spec(pipeline)
+    stages = resolve_stages(pipeline, plugins, table)
     faults = try_steps(pipeline, stages, table)
     if faults:
         raise PipelineError(faults)
@@ -145,7 +146,7 @@ def make_plan(checked: Checked, *, fresh: bool = False) -> Plan:
         tasks, needed = _decide(
             index, all_chunks, ingredients, receipts, spool, needed, sink, work.stages[index]
         )
-        stages.insert(0, StagePlan(work.stages[index], tasks, sink))
+        stages.insert(0, StagePlan(pipeline.stages[index], work.stages[index], tasks, sink))
     taken = {task.key for stage in stages for task in stage.tasks} & receipts.keys()
     return Plan(checked, sources, all_chunks, tuple(stages), {key: receipts[key] for key in taken})
 
@@ -262,4 +263,3 @@ def _trouble(table: Path, on_existing: str) -> str | None:
     if on_existing == "error" and any(table.iterdir()):
         return f'{table} is there already: move it away, or set on_existing = "replace"'
     return None
-

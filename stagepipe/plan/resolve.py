@@ -80,9 +80,10 @@ def load_plugins(pipeline: Pipeline) -> Plugins:
     return plugins
 
 
-def resolve_stages(pipeline: Pipeline, plugins: Plugins) -> tuple[StageWork, ...]:
-    """The stages with their steps and sinks found. Raises PipelineError with all faults."""
-    faults: list[Fault] = []
+def resolve_stages(pipeline: Pipeline, plugins: Plugins, table: TableSpec) -> tuple[StageWork, ...]:
+    """The stages with their steps and sinks found. Raises PipelineError with all faults, those of
+    executor and readers too."""
+    faults = reader_faults(pipeline, plugins, table)
     try:
         plugins.executor(pipeline.executor)
     except PluginError as error:
@@ -109,7 +110,6 @@ def resolve_stages(pipeline: Pipeline, plugins: Plugins) -> tuple[StageWork, ...
                 dict(sink.options) if sink else {},
             )
         )
-    faults += _pattern_faults(pipeline)
     if faults:
         raise PipelineError(faults)
     return tuple(stages)
@@ -175,20 +175,20 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:32]
 
 
-def _pattern_faults(pipeline: Pipeline) -> Iterator[Fault]:
-    """Patterns are RE2's; what only Python's `re` takes is refused here."""
-    patterns = {
-        name: column.pattern
-        for name, column in pipeline.schema_.columns.items()
-        if column.pattern is not None
-    }
-    if patterns:
-        from stagepipe.builtin.checks import pattern_fault
-
-        for name, pattern in patterns.items():
-            if fault := pattern_fault(pattern):
-                location = ("schema", "columns", name, "pattern")
-                yield fault_at(pipeline, location, f"pattern of column {name!r}: {fault}")
+def reader_faults(pipeline: Pipeline, plugins: Plugins, table: TableSpec) -> list[Fault]:
+    """What the sources' readers cannot do, or that there is no such reader."""
+    faults = []
+    for index, source in enumerate(pipeline.sources):
+        try:
+            reader = plugins.reader(source.use)
+        except PluginError as error:
+            faults.append(fault_at(pipeline, ("source", index, "use"), error.message))
+            continue
+        faults += [
+            fault_at(pipeline, ("schema", "columns", column, key), message)
+            for column, key, message in reader.faults(table)
+        ]
+    return list(dict.fromkeys(faults))
 
 
 def table_spec(pipeline: Pipeline) -> TableSpec:
@@ -246,7 +246,7 @@ def try_steps(pipeline: Pipeline, work: Sequence[StageWork], table: TableSpec) -
         for position, step in enumerate(stage.steps):
             try:
                 result: pl.DataFrame = load_step(step.where)(frame, **step.options)
-            except Exception as error:  # the step's own code: anything may happen
+            except Exception as error:  # noqa: BLE001 - the step's own code: anything may happen
                 if not step.where.module.startswith("stagepipe.builtin"):
                     return []
                 location = ("stage", index, "steps", position)

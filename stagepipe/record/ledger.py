@@ -151,9 +151,7 @@ class Ledger:
 
     # -- writing ---------------------------------------------------------------------------------
 
-    def begin_run(
-        self, run: str, pipeline: str, file: str | None, jobs: int, files: int
-    ) -> None:
+    def begin_run(self, run: str, pipeline: str, file: str | None, jobs: int, files: int) -> None:
         """Note that a run begins. Runs of this pipeline that never ended were interrupted: who
         calls this holds the pipeline's lock."""
         with self._db:

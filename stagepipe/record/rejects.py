@@ -74,6 +74,20 @@ def read(path: Path, source: str | None = None) -> Iterator[Reject]:
                     yield reject
 
 
+def count(path: Path, stage: str) -> dict[tuple[str, str | None, str], int]:
+    """How many records of a stage were rejected, by (source, column, reason)."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path, columns=["stage", "source", "column", "reason"])
+    table = table.filter(pc.equal(table["stage"], stage))
+    grouped = table.group_by(["source", "column", "reason"]).aggregate([([], "count_all")])
+    return {
+        (row["source"], row["column"], row["reason"]): row["count_all"]
+        for row in grouped.to_pylist()
+    }
+
+
 def write_csv(rejects: Iterable[Reject], out: IO[str]) -> None:
     """The fixed columns as CSV. Bytes that are no UTF-8 stand as `\\xNN` in `raw`."""
     import csv
@@ -113,9 +127,7 @@ def _first_lines(receipts: Sequence[Receipt]) -> dict[tuple[str, int], int | Non
     return bases
 
 
-def _placed(
-    path: Path, receipt: Receipt, bases: dict[tuple[str, int], int | None]
-) -> pa.Table:
+def _placed(path: Path, receipt: Receipt, bases: dict[tuple[str, int], int | None]) -> pa.Table:
     import pyarrow as pa
 
     with pa.OSFile(str(path)) as file:

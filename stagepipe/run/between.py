@@ -17,9 +17,10 @@ def write(table: pa.Table, path: Path) -> int:
     import pyarrow as pa
 
     options = pa.ipc.IpcWriteOptions(compression="lz4")
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(
-        file, table.schema, options=options
-    ) as writer:
+    with (
+        pa.OSFile(str(path), "wb") as file,
+        pa.ipc.new_file(file, table.schema, options=options) as writer,
+    ):
         writer.write_table(table)
     return int(pl.scan_ipc(path).select(pl.len()).collect().item())
 

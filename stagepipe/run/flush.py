@@ -62,8 +62,7 @@ class TablePlace:
         except OSError as error:
             raise OutputError(
                 f"{self.table} cannot be written: {error.strerror}",
-                "what stood there still stands, and finished parts are kept: "
-                "mend it and run again",
+                "what stood there still stands, and finished parts are kept: mend it and run again",
             ) from error
         return self._output(manifest, is_changed=not is_same)
 

@@ -8,6 +8,8 @@ from typing import Any
 from stagepipe.errors import StagepipeError
 from stagepipe.model import Output, Rows, to_plain
 
+NO_ROWS = Rows()
+
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
@@ -15,7 +17,7 @@ class StageResult:
 
     name: str
     status: str
-    rows: Rows = Rows()
+    rows: Rows = NO_ROWS
     made: int = 0
     taken: int = 0
     dead: int = 0
@@ -42,7 +44,7 @@ class RunResult:
     run: str | None
     pipeline: str | None
     status: str
-    rows: Rows = Rows()
+    rows: Rows = NO_ROWS
     files_read: int = 0
     files_skipped: int = 0
     files_dead: int = 0

@@ -77,7 +77,7 @@ _bench: Bench | None = None
 
 def start(work: Work) -> None:
     """Make this process a worker. Called once, before its first task."""
-    global _bench  # noqa: PLW0603 - a pool's initializer has no other way to leave something
+    global _bench
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)  # the parent decides; it ends workers by SIGKILL
     # Results go to the parent's stdout only: what a plugin prints belongs beside the logs.
@@ -88,10 +88,9 @@ def start(work: Work) -> None:
 
 def warm_up() -> int:
     """Import what every task needs, so that the first one starts at once; the process's id."""
-    import polars  # noqa: F401, ICN001 - for its import alone
     import pyarrow as pa
     import pyarrow.csv
-    import pyarrow.parquet  # noqa: F401 - for its import alone
+    import pyarrow.parquet
 
     pa.set_cpu_count(1)
     return os.getpid()
@@ -104,7 +103,7 @@ def run_task(order: Order) -> Receipt | Failure:
     stage = _bench.work.stages[task.stage]
     try:
         return _run(_bench, order, stage)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach the pool
         known = isinstance(error, StagepipeError)
         return Failure(
             key=task.key,
@@ -126,7 +125,7 @@ def _run(bench: Bench, order: Order, stage: StageWork) -> Receipt:
     else:
         with clock.time("read"):
             table = _read_part(bench, order.before, task)
-        counts, rejects, read = (), [], table.num_rows
+        counts, rejects, read = [], [], table.num_rows
         input_bytes = order.before.bytes
     tally = Tally()
     if stage.steps:
@@ -269,7 +268,11 @@ def _bytes_of(folder: Path, segment: Segment) -> tuple[bytes, bytes]:
 
 def _check_same(descriptor: int, segment: Segment) -> None:
     status, file = os.fstat(descriptor), segment.file
-    if (status.st_size, status.st_mtime_ns, status.st_ino) != (file.size, file.mtime_ns, file.inode):
+    if (status.st_size, status.st_mtime_ns, status.st_ino) != (
+        file.size,
+        file.mtime_ns,
+        file.inode,
+    ):
         raise DeadSegment("it changed after the run was planned: run again when it rests")
 
 
@@ -363,5 +366,3 @@ def _follow_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="stagepipe-follow-parent", daemon=True).start()
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -37,6 +37,13 @@ class Dialect:
 
 class CsvReader:
     """Reads delimited text. See the package's docstring for what a record is."""
+
+    def faults(self, spec: TableSpec) -> Iterator[tuple[str, str, str]]:
+        """Patterns that RE2 does not take."""
+        for column in spec.columns:
+            for check, bound in column.checks:
+                if check == "pattern" and (fault := checks.pattern_fault(str(bound))):
+                    yield column.name, check, f"pattern of column {column.name!r}: {fault}"
 
     def cuts(self, path: Path, size: int, chunk_size: int, options: Mapping[str, Any]) -> list[int]:
         """Record boundaries that cut the file into pieces of about `chunk_size` bytes."""

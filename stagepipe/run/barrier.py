@@ -1,0 +1,67 @@
+"""The barrier: what has to be true of a stage's receipts before anything of it is committed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from stagepipe.declare import Errors
+from stagepipe.errors import TaskError
+from stagepipe.model import Failure, Receipt, printable
+from stagepipe.record import balance
+
+
+def over_budget(errors: Errors, receipts: Sequence[Receipt], dead: Mapping[str, str]) -> str | None:
+    """Which budget is exceeded, in words; None when all are kept. `dead` are the files that this
+    stage could make nothing of, with the reasons."""
+    for source, rows in sorted(balance.by_source(receipts).items()):
+        if not errors.max_rejected.allows(rows.rejected, rows.read):
+            return (
+                f"{rows.rejected} of {rows.read} records of source {printable(source)!r} were "
+                f"rejected, and max_rejected is {errors.max_rejected}"
+            )
+    if len(dead) > errors.max_dead:
+        return f"{dead_in_words(dead)}; max_dead is {errors.max_dead}"
+    return None
+
+
+def dead_in_words(dead: Mapping[str, str]) -> str:
+    """How many dead letters there are, and the first one's reason."""
+    path, why = next(iter(dead.items()))
+    more = f" (and {len(dead) - 1} more)" if len(dead) > 1 else ""
+    count = "1 file is a dead letter" if len(dead) == 1 else f"{len(dead)} files are dead letters"
+    return f"{count}: {printable(path)}: {why}{more}"
+
+
+def check_columns(stage: str, receipts: Sequence[Receipt]) -> None:
+    """All parts of a stage have one schema. Raises TaskError."""
+    first = receipts[0]
+    for receipt in receipts:
+        if list(receipt.columns.items()) == list(first.columns.items()):
+            continue
+        differing = [
+            f"{name} is {receipt.columns.get(name, 'missing')} and was "
+            f"{first.columns.get(name, 'missing')}"
+            for name in {**first.columns, **receipt.columns}
+            if receipt.columns.get(name) != first.columns.get(name)
+        ]
+        raise TaskError(
+            f"stage {stage!r} made chunk {receipt.chunk} with other columns than chunk "
+            f"{first.chunk}: {', '.join(differing) or 'in another order'}",
+            "a step must give the same columns and types for every chunk",
+        )
+
+
+def task_error(failures: Sequence[Failure]) -> TaskError:
+    """One error for all tasks of a stage that failed."""
+    first = min(failures, key=lambda failure: failure.chunk)
+    more = f" (and {len(failures) - 1} more tasks failed)" if len(failures) > 1 else ""
+    hint = first.hint or "finished parts are kept: mend it and run again"
+    return TaskError(first.message + more, hint)
+
+
+def damaged(stage: str, receipt: Receipt) -> TaskError:
+    """A finished part is no longer what its receipt says."""
+    return TaskError(
+        f"the finished part of stage {stage!r}, chunk {receipt.chunk} was damaged on disk",
+        "run again: the part is made anew",
+    )

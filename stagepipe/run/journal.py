@@ -1,0 +1,259 @@
+"""What a run tells while it runs: to the ledger, to listeners, and at the end to who called it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from stagepipe import events
+from stagepipe.errors import StagepipeError
+from stagepipe.model import Decision, Failure, Output, Receipt, Rows, Task, printable
+from stagepipe.plan.planner import Plan, StagePlan
+from stagepipe.record import balance, rejects
+from stagepipe.record.ledger import Ledger
+from stagepipe.run.result import RunResult, StageResult
+
+log = logging.getLogger("stagepipe")
+Listener = Callable[[events.Event], None]
+BATCH_TASKS = 200
+
+
+class Journal:
+    """The notes of one run. `dead` are the files that ended as dead letters, with the reason."""
+
+    def __init__(
+        self, plan: Plan, ledger: Ledger, listeners: Sequence[Listener], jobs: int
+    ) -> None:
+        self.run = new_run_id()
+        self.dead: dict[str, str] = {}
+        self._plan = plan
+        self._pipeline = plan.checked.pipeline
+        self._ledger = ledger
+        self._listeners = (*listeners, plan.checked.plugins.tell)
+        self._jobs = jobs
+        self._begin = time.monotonic()
+        self._files = list(plan.input_files)
+        self._stages: list[StageResult] = []
+        self._outputs: list[Output] = []
+        self._unwritten: list[dict[str, Any]] = []
+        self._rejects: Path | None = None
+
+    @property
+    def rows_before(self) -> int | None:
+        """The rows that the last committed stage wrote; None before the first."""
+        return self._stages[-1].rows.written if self._stages else None
+
+    @property
+    def rejects_path(self) -> Path:
+        """Where the run's rejects go."""
+        return self._pipeline.state_path / "runs" / self.run / "rejects.parquet"
+
+    def tell(self, kind: type[events.Event], **what: Any) -> None:
+        """Tell all listeners. What one of them raises is logged and changes nothing."""
+        event = kind(now=time.monotonic(), **what)
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:
+                log.exception("a listener failed at %s", kind.__name__)
+
+    def begin(self) -> None:
+        """The run begins."""
+        file = str(self._pipeline.file) if self._pipeline.file else None
+        self._ledger.begin_run(self.run, self._pipeline.name, file, self._jobs, len(self._files))
+        self.tell(
+            events.RunStarted,
+            run=self.run,
+            pipeline=self._pipeline.name,
+            stages=tuple(stage.name for stage in self._plan.stages),
+            jobs=self._jobs,
+            files=len(self._files),
+            input_bytes=sum(file.size for file in self._files),
+        )
+
+    def task_started(self, stage: StagePlan, task: Task, size: int) -> None:
+        """A chunk goes to a worker."""
+        self.tell(events.TaskStarted, **_about(stage, task, size))
+
+    def task_finished(
+        self, stage: StagePlan, task: Task, size: int, result: Receipt | Failure
+    ) -> None:
+        """A worker returned."""
+        self._note_task(stage, task, result)
+        receipt, error = (result, None) if isinstance(result, Receipt) else (None, result.message)
+        if isinstance(result, Failure):
+            places = {"stage": stage.name, "chunk": task.chunk.index}
+            log.error("%s", result.message, extra=places)
+            if result.traceback:
+                log.debug("%s", result.traceback, extra=places)
+        about = _about(stage, task, size)
+        self.tell(events.TaskFinished, receipt=receipt, error=error, **about)
+
+    def note_dead(self, receipt: Receipt) -> None:
+        """Keep the files of which nothing could be made."""
+        for segment in receipt.segments:
+            if segment.dead is not None and segment.file.path not in self.dead:
+                self.dead[segment.file.path] = segment.dead
+                path = printable(segment.file.path)
+                log.warning("dead letter: %s: %s", path, segment.dead, extra={"file": path})
+
+    def collected_rejects(self, path: Path) -> None:
+        """The rejects of a stage stand in this file."""
+        self._rejects = path
+
+    def stage_ended(
+        self,
+        stage: StagePlan,
+        status: str,
+        rows: Rows,
+        receipts: Sequence[Receipt],
+        seconds: float,
+        outputs: tuple[Output, ...] = (),
+    ) -> None:
+        """A stage is committed, or failed. `receipts` are those that there are."""
+        by_key = {receipt.key: receipt for receipt in receipts}
+        taken = [task for task in stage.tasks if task.decision is Decision.TAKEN]
+        for task in taken:
+            self._note_task(stage, task, by_key[task.key])
+        self._write_tasks()
+        result = StageResult(
+            name=stage.name,
+            status=status,
+            rows=rows,
+            made=len(receipts) - len(taken),
+            taken=len(taken),
+            dead=sum(not receipt.is_whole for receipt in receipts),
+            seconds=seconds,
+        )
+        self._stages.append(result)
+        self._outputs += outputs
+        counts = rejects.count(self._rejects, stage.name) if self._rejects else {}
+        self._ledger.add_stage(
+            self.run, len(self._stages) - 1, _ledger_stage(result, receipts), rows, outputs, counts
+        )
+        if status == "succeeded":
+            self.tell(
+                events.StageCommitted,
+                stage=stage.name,
+                rows=rows,
+                outputs=outputs,
+                seconds=seconds,
+            )
+
+    def end(self, status: str, error: StagepipeError | None) -> RunResult:
+        """The run ended; the result."""
+        self._write_tasks()
+        rows = self._total()
+        not_started = [
+            StageResult(stage.name, "not started")
+            for stage in self._plan.stages[len(self._stages) :]
+        ]
+        result = RunResult(
+            run=self.run,
+            pipeline=self._pipeline.name,
+            status=status,
+            rows=rows,
+            files_read=len(self._files) - len(self.dead),
+            files_dead=len(self.dead),
+            stages=(*self._stages, *not_started),
+            outputs=tuple(self._outputs),
+            rejects=self._relative(self._rejects) if self._rejects else None,
+            seconds=time.monotonic() - self._begin,
+            error=error,
+        )
+        self._ledger.end_run(
+            self.run,
+            status,
+            rows,
+            result.seconds,
+            dead=result.files_dead,
+            rejects=result.rejects,
+            error=(error.message, error.hint) if error else None,
+        )
+        self.tell(
+            events.RunFinished,
+            run=self.run,
+            status=status,
+            rows=rows,
+            seconds=result.seconds,
+            error=error.message if error else None,
+        )
+        return result
+
+    def _total(self) -> Rows:
+        """The run's rows; of a run that failed, those that its stages came to, none of them
+        written by the last."""
+        rows = [stage.rows for stage in self._stages]
+        is_whole = len(rows) == len(self._plan.stages) and all(
+            stage.status == "succeeded" for stage in self._stages
+        )
+        if is_whole:
+            return balance.run_rows(rows)
+        return replace(sum(rows, Rows()), read=rows[0].read if rows else 0, written=0)
+
+    def _relative(self, path: Path) -> str:
+        folder = self._pipeline.folder
+        return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+
+    def _note_task(self, stage: StagePlan, task: Task, result: Receipt | Failure) -> None:
+        is_receipt = isinstance(result, Receipt)
+        self._unwritten.append(
+            {
+                "stage": stage.name,
+                "chunk": task.chunk.index,
+                "source": task.chunk.source,
+                "key": task.key,
+                "decision": str(task.decision) if is_receipt else "failed",
+                "reason": task.reason,
+                "receipt": result if isinstance(result, Receipt) else None,
+                "error": result.message if isinstance(result, Failure) else None,
+            }
+        )
+        if len(self._unwritten) >= BATCH_TASKS:
+            self._write_tasks()
+
+    def _write_tasks(self) -> None:
+        unwritten, self._unwritten = self._unwritten, []
+        if unwritten:
+            self._ledger.add_tasks(self.run, unwritten)
+
+
+def new_run_id() -> str:
+    """An id that sorts by time where clocks are honest, and is unique where they are not."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+def _about(stage: StagePlan, task: Task, size: int) -> dict[str, Any]:
+    return {
+        "stage": stage.name,
+        "chunk": task.chunk.index,
+        "source": task.chunk.source,
+        "size": size,
+    }
+
+
+def _ledger_stage(result: StageResult, receipts: Sequence[Receipt]) -> dict[str, Any]:
+    dropped: Counter[str] = Counter()
+    added: Counter[str] = Counter()
+    for receipt in receipts:
+        dropped.update(receipt.dropped)
+        added.update(receipt.added)
+    return {
+        "name": result.name,
+        "status": result.status,
+        "made": result.made,
+        "taken": result.taken,
+        "dead": result.dead,
+        "retried": result.retried,
+        "dropped_by": json.dumps(dropped, sort_keys=True),
+        "added_by": json.dumps(added, sort_keys=True),
+        "seconds": result.seconds,
+    }

@@ -10,9 +10,10 @@ READY := $(VENV)/.ready
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt plugins/stagepipe-pseudonyms/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+	  -e '.[dev]' -e plugins/stagepipe-pseudonyms
 	@touch $@
 
 demo: $(READY)  ## run the demo pipeline on real flights and show what it did

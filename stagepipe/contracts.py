@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 from stagepipe.model import Cell, Output, Part, Reject, Segment
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import polars as pl
     import pyarrow as pa
 
@@ -135,6 +137,20 @@ class Reader(Protocol):
     ) -> SegmentResult:
         """The table in a segment's bytes. `head` is the beginning of the file, a MiB of it or the
         whole segment where that starts the file. Called in a worker. Raises DeadSegment."""
+        ...
+
+
+class ExecutorFactory(Protocol):
+    """Makes the `concurrent.futures.Executor` that runs the workers."""
+
+    def prepare(self) -> None:
+        """A run is about to be planned: begin whatever takes time and does no harm if unused."""
+        ...
+
+    def __call__(
+        self, *, max_workers: int, initializer: Callable[..., None], initargs: tuple[Any, ...]
+    ) -> Executor:
+        """An executor of so many workers, each of which has called the initializer."""
         ...
 
 

@@ -9,7 +9,6 @@ must import without side effects.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -17,7 +16,7 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stagepipe.contracts import Reader, Sink
+    from stagepipe.contracts import ExecutorFactory, Reader, Sink
     from stagepipe.events import Event
 
 GROUP = "stagepipe"
@@ -41,9 +40,8 @@ def stagepipe_sinks() -> Mapping[str, Sink]:  # type: ignore[empty-body]
 
 
 @hookspec
-def stagepipe_executors() -> Mapping[str, Callable[..., Executor]]:  # type: ignore[empty-body]
-    """Executor factories by the name that `executor` gives: called with `max_workers`,
-    `initializer` and `initargs`. Parent."""
+def stagepipe_executors() -> Mapping[str, ExecutorFactory]:  # type: ignore[empty-body]
+    """Executor factories by the name that `executor` gives. Parent."""
 
 
 @hookspec

@@ -172,6 +172,8 @@ class Plugins:
             self._notes.append(PluginNote(name, _origin(point), error=str(error)))
 
     def _register(self, module: ModuleType, name: str, origin: str, folder: str | None) -> None:
+        if self.manager.is_registered(module) or self.manager.has_plugin(name):
+            raise PluginError(f"plugin {name} is named twice: name it once")
         self.manager.register(module, name)
         try:
             self.manager.check_pending()
@@ -260,7 +262,7 @@ def _import_file(path: Path) -> ModuleType:
     importlib.invalidate_caches()
     try:
         module = importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(
             f"plugin file {path.name} does not import: {_said(error)}{_line_in(error, path)}"
         ) from error
@@ -274,7 +276,7 @@ def _import_file(path: Path) -> ModuleType:
 def _loaded(point: EntryPoint) -> ModuleType:
     try:
         module = point.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"does not import: {_said(error)}") from error
     if not isinstance(module, ModuleType):
         raise PluginError(f"its entry point {point.value!r} is not a module")

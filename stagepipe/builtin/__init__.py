@@ -4,10 +4,9 @@ only prints help loads neither polars nor pyarrow."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
 from typing import Any
 
-from stagepipe.contracts import Reader, Sink
+from stagepipe.contracts import ExecutorFactory, Reader, Sink
 from stagepipe.hookspecs import hookimpl
 
 
@@ -36,8 +35,8 @@ def stagepipe_sinks() -> Mapping[str, Sink]:
 
 
 @hookimpl
-def stagepipe_executors() -> Mapping[str, Callable[..., Executor]]:
+def stagepipe_executors() -> Mapping[str, ExecutorFactory]:
     """`processes`."""
-    from stagepipe.builtin.executors import process_pool
+    from stagepipe.builtin.executors import ProcessPool
 
-    return {"processes": process_pool}
+    return {"processes": ProcessPool()}

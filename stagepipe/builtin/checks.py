@@ -7,14 +7,14 @@ A float that is not a number fails every `min` and `max`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from stagepipe.contracts import TableSpec
 
-Mask = pa.ChunkedArray | pa.Array
+Mask: TypeAlias = "pa.ChunkedArray | pa.Array"
 
 
 def failures(table: pa.Table, spec: TableSpec) -> Iterator[tuple[str, str, Mask]]:

@@ -8,21 +8,48 @@ there is none, workers are spawned.
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import forkserver
 from typing import Any
 
 PRELOAD = ["stagepipe.run.worker", "pyarrow.csv", "pyarrow.parquet", "polars"]
+HAS_FORK_SERVER = "forkserver" in multiprocessing.get_all_start_methods()
 
 
-def process_pool(
-    *, max_workers: int, initializer: Callable[..., None], initargs: tuple[Any, ...]
-) -> Executor:
-    """A `ProcessPoolExecutor` of that many workers."""
-    has_fork_server = "forkserver" in multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if has_fork_server else "spawn")
-    if has_fork_server:
-        context.set_forkserver_preload(PRELOAD)
-    return ProcessPoolExecutor(
-        max_workers, mp_context=context, initializer=initializer, initargs=initargs
-    )
+class ProcessPool:
+    """Makes `ProcessPoolExecutor`s."""
+
+    def prepare(self) -> None:
+        """Start the fork server: it imports what workers need while the parent plans."""
+        if HAS_FORK_SERVER:
+            multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
+            with _one_thread_each():
+                forkserver.ensure_running()
+
+    def __call__(
+        self, *, max_workers: int, initializer: Callable[..., None], initargs: tuple[Any, ...]
+    ) -> Executor:
+        """A pool of that many workers."""
+        self.prepare()
+        context = multiprocessing.get_context("forkserver" if HAS_FORK_SERVER else "spawn")
+        return ProcessPoolExecutor(
+            max_workers, mp_context=context, initializer=initializer, initargs=initargs
+        )
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Have workers start with polars on one thread each, without touching this process's own."""
+    name = "POLARS_MAX_THREADS"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

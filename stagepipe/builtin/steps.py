@@ -45,7 +45,7 @@ def select(frame: pl.DataFrame, *, columns: Names) -> pl.DataFrame:
 
 
 @step
-def filter(frame: pl.DataFrame, *, expression: str) -> pl.DataFrame:  # noqa: A001 - the field's word
+def filter(frame: pl.DataFrame, *, expression: str) -> pl.DataFrame:
     """Keep the rows for which an expression is true; the others count as dropped.
 
     Args:
@@ -111,7 +111,7 @@ def join(
     if taken:
         raise ValueError(
             f"column {taken[0]!r} is in the table already: "
-            "give it a new name with columns = {old = \"new\"}"
+            'give it a new name with columns = {old = "new"}'
         )
     return frame.join(
         reference.select(
@@ -142,6 +142,5 @@ def _reference(path: str, _mtime_ns: int, _size: int, null_values: tuple[str, ..
 
 
 STEPS = {
-    function.__name__: function
-    for function in (strip_text, rename, select, filter, derive, join)
+    function.__name__: function for function in (strip_text, rename, select, filter, derive, join)
 }

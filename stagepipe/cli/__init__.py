@@ -1,0 +1,19 @@
+"""The command line: one file per command, and one place that turns errors into exit codes.
+
+What is imported here is imported at each press of TAB, so: click and little else.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+__all__ = ["main"]
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the program and exit with its code."""
+    from stagepipe.cli.endings import conclude
+
+    sys.exit(conclude(list(sys.argv[1:] if args is None else args)))

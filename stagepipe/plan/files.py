@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 import re
@@ -37,6 +38,10 @@ def find_files(pipeline: Pipeline) -> tuple[SourceFiles, ...]:
         for position, pattern in enumerate(source.files):
             location = ("source", index, "files", position)
             matches = list(_matches(pipeline.folder, pattern))
+            faults += [
+                fault_at(pipeline, location, _unreadable(path))
+                for path in _closed_folders(pipeline.folder, pattern)
+            ]
             if not matches:
                 reason = _why_nothing(pipeline.folder, pattern)
                 faults.append(fault_at(pipeline, location, reason))
@@ -78,6 +83,30 @@ def _matches(folder: Path, pattern: str) -> Iterator[tuple[str, str]]:
             yield path, match["source"]
 
 
+def _closed_folders(folder: Path, pattern: str) -> Iterator[str]:
+    """The folders in which files may match, but which this process may not list: `glob` leaves
+    them out in silence, and with them all their rows."""
+    if not glob.has_magic(pattern) and CAPTURE not in pattern:
+        return
+    parts = pattern.replace(CAPTURE, "*").split("/")
+    seen = set()
+    for depth in range(1, len(parts)):
+        above = "/".join(parts[:depth]) + "/"
+        for path in glob.glob(above, root_dir=folder, recursive=True):  # noqa: PTH207
+            if path not in seen and not _may_list(folder / path):
+                yield path
+            seen.add(path)
+
+
+def _may_list(folder: Path) -> bool:
+    by_effective_id = os.access in os.supports_effective_ids
+    return os.access(folder, os.R_OK | os.X_OK, effective_ids=by_effective_id)
+
+
+def _unreadable(path: str) -> str:
+    return f"folder {printable(path)} cannot be listed: see who may read it"
+
+
 def _expression(pattern: str) -> re.Pattern[str]:
     """The glob as a regular expression that captures `{source}`; a second one must be the same."""
     pieces = re.split(r"(\{source\}|\*\*/|\*\*|\*|\?|\[!?\]?[^]]*\])", pattern)
@@ -90,7 +119,8 @@ def _expression(pattern: str) -> re.Pattern[str]:
         elif piece in words:
             out.append(words[piece])
         elif piece.startswith("[") and len(piece) > 2:
-            out.append("[" + piece[1:].replace("!", "^", 1 if piece[1] == "!" else 0))
+            # As fnmatch has it; `glob` matched with it already.
+            out.append(fnmatch.translate(piece).removesuffix(r"\Z"))
         else:
             out.append(re.escape(piece))
     return re.compile("".join(out), re.DOTALL)

@@ -36,7 +36,7 @@ MEANING = {
 
 def digest(value: Any) -> str:
     """32 hexadecimal digits over a value of plain types; paths and dates go by their text."""
-    text = json.dumps(value, sort_keys=True, default=str, separators=(",", ":"))
+    text = json.dumps(value, sort_keys=True, default=_plain, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -79,6 +79,11 @@ def changed(before: Mapping[str, str] | None, now: Mapping[str, str]) -> str:
         return "new"
     differences = [MEANING[name] for name in MEANING if before.get(name) != now.get(name)]
     return "; ".join(differences) or "its finished part is gone"
+
+
+def _plain(value: Any) -> Any:
+    # A set's own order differs from process to process.
+    return sorted(map(str, value)) if isinstance(value, (set, frozenset)) else str(value)
 
 
 def _identity(file: Any) -> tuple[Any, ...]:

@@ -92,14 +92,19 @@ class Plan:
         return (file for source in self.sources for file in source.files)
 
 
-def check(pipeline: Pipeline) -> Checked:
-    """Everything but the data. Raises PipelineError with all faults."""
+def check(pipeline: Pipeline, *, to_run: bool = False) -> Checked:
+    """Everything but the data. `to_run` says that a run follows, so that the executor may begin to
+    get ready meanwhile. Raises PipelineError with all faults, and OutputError when a sink leads out
+    of the output folder."""
     plugins = load_plugins(pipeline)
+    if to_run:
+        plugins.executor(pipeline.executor).prepare()
     table = table_spec(pipeline)
     stages = resolve_stages(pipeline, plugins, table)
     faults = try_steps(pipeline, stages, table)
     if faults:
         raise PipelineError(faults)
+    _check_places(pipeline)
     work = Work(
         folder=str(pipeline.folder),
         plugin_files=tuple(str(pipeline.folder / path) for path in pipeline.plugins),
@@ -138,17 +143,44 @@ def make_plan(checked: Checked, *, fresh: bool = False) -> Plan:
     spool = spool_of(pipeline)
     receipts = {} if fresh else spool.receipts()
     ingredients = [_ingredients(work, chunk) for chunk in all_chunks]
+    incomplete = _incomplete(all_chunks, ingredients, receipts)
     stages: list[StagePlan] = []
     needed: set[int] = set()
     for index in reversed(range(len(work.stages))):
         stage_keys = [keys.key_of(found[index]) for found in ingredients]
-        sink = _sink_plan(pipeline, index, stage_keys, fresh)
+        sink = _sink_plan(pipeline, index, stage_keys, is_trusted=not (fresh or incomplete))
         tasks, needed = _decide(
-            index, all_chunks, ingredients, receipts, spool, needed, sink, work.stages[index]
+            index,
+            all_chunks,
+            ingredients,
+            receipts,
+            spool,
+            needed,
+            incomplete,
+            sink,
+            work.stages[index],
         )
         stages.insert(0, StagePlan(pipeline.stages[index], work.stages[index], tasks, sink))
-    taken = {task.key for stage in stages for task in stage.tasks} & receipts.keys()
-    return Plan(checked, sources, all_chunks, tuple(stages), {key: receipts[key] for key in taken})
+    taken = {
+        # The same part may have been another chunk's, of a stage with another name.
+        task.key: replace(receipts[task.key], chunk=task.chunk.index, stage=stage.name)
+        for stage in stages
+        for task in stage.tasks
+        if task.decision is Decision.TAKEN
+    }
+    return Plan(checked, sources, all_chunks, tuple(stages), taken)
+
+
+def _incomplete(
+    all_chunks: Sequence[Chunk],
+    ingredients: Sequence[Sequence[Mapping[str, str]]],
+    receipts: Mapping[str, Receipt],
+) -> set[int]:
+    """The chunks with dead letters. They are tried again, and may give more rows under the same
+    key: so nothing that was made from them may be taken."""
+    found = zip(all_chunks, ingredients, strict=True)
+    first = {chunk.index: receipts.get(keys.key_of(stages[0])) for chunk, stages in found}
+    return {index for index, receipt in first.items() if receipt and not receipt.is_whole}
 
 
 def _decide(
@@ -158,6 +190,7 @@ def _decide(
     receipts: Mapping[str, Receipt],
     spool: Spool,
     needed: set[int],
+    incomplete: set[int],
     sink: SinkPlan | None,
     work: StageWork,
 ) -> tuple[tuple[Task, ...], set[int]]:
@@ -172,8 +205,9 @@ def _decide(
         key = keys.key_of(found[index])
         receipt = receipts.get(key)
         is_wanted = chunk.index in needed or (sink is not None and not sink.is_current)
-        if receipt is not None and not receipt.is_whole:
-            decision, reason = Decision.MADE, "it ended with dead letters"
+        if chunk.index in incomplete:
+            what = "the stage before it" if index else "it"
+            decision, reason = Decision.MADE, f"{what} ended with dead letters"
         elif receipt is not None and not is_wanted:
             decision, reason = Decision.TAKEN, "done, and nothing needs its part again"
         elif receipt is not None and spool.has_part(receipt):
@@ -231,22 +265,33 @@ def _source_work(source: SourceFiles) -> SourceWork:
     return SourceWork(declared.use, dialect)
 
 
+def _check_places(pipeline: Pipeline) -> None:
+    """Before anything touches them. Raises OutputError."""
+    for index, stage in enumerate(pipeline.stages):
+        if stage.sink is None:
+            continue
+        table = pipeline.output_path / stage.sink.path
+        if not table.parent.resolve().is_relative_to(pipeline.output_path.resolve()):
+            message = f"{table} leads out of the output folder through a link"
+            raise OutputError(str(fault_at(pipeline, ("stage", index, "sink", "path"), message)))
+
+
 def _sink_plan(
-    pipeline: Pipeline, index: int, stage_keys: Sequence[str], fresh: bool
+    pipeline: Pipeline, index: int, stage_keys: Sequence[str], is_trusted: bool
 ) -> SinkPlan | None:
     sink = pipeline.stages[index].sink
     if sink is None:
         return None
     table = pipeline.output_path / sink.path
-    location = ("stage", index, "sink", "path")
-    if not table.parent.resolve().is_relative_to(pipeline.output_path.resolve()):
-        message = f"{table} leads out of the output folder through a link"
-        raise OutputError(str(fault_at(pipeline, location, message)))
     manifest = shown(table)
     is_current = manifest is not None and list(manifest.keys) == list(stage_keys)
-    if not is_current and (trouble := _trouble(table, sink.on_existing)):
-        raise OutputError(str(fault_at(pipeline, location, trouble)))
-    return SinkPlan(sink.use, table, is_current and not fresh)
+    try:
+        trouble = None if is_current else _trouble(table, sink.on_existing)
+    except OSError as error:
+        trouble = f"{table} cannot be looked at: {error.strerror}"
+    if trouble:
+        raise OutputError(str(fault_at(pipeline, ("stage", index, "sink", "path"), trouble)))
+    return SinkPlan(sink.use, table, is_current and is_trusted)
 
 
 def _trouble(table: Path, on_existing: str) -> str | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from stagepipe.contracts import ColumnSpec, TableSpec
 from stagepipe.declare import Column, ColumnType, Pipeline, Use, fault_at
-from stagepipe.errors import Fault, PipelineError, PluginError
+from stagepipe.errors import Fault, PipelineError, PluginError, StagepipeError
 from stagepipe.plugins import Plugins, Step, StepName
 
 if TYPE_CHECKING:
@@ -235,6 +235,8 @@ def try_steps(pipeline: Pipeline, work: Sequence[StageWork], table: TableSpec) -
     A plugin's step may have reasons of its own to fail without rows, and then what follows it is
     not known before the run.
     """
+    if not any(stage.steps for stage in work):
+        return []
     import polars as pl
     import pyarrow as pa
 
@@ -246,7 +248,9 @@ def try_steps(pipeline: Pipeline, work: Sequence[StageWork], table: TableSpec) -
         for position, step in enumerate(stage.steps):
             try:
                 result: pl.DataFrame = load_step(step.where)(frame, **step.options)
-            except Exception as error:  # noqa: BLE001 - the step's own code: anything may happen
+            except (KeyboardInterrupt, StagepipeError):
+                raise
+            except BaseException as error:  # noqa: BLE001 - its own code: a panic of polars, sys.exit()
                 if not step.where.module.startswith("stagepipe.builtin"):
                     return []
                 location = ("stage", index, "steps", position)
@@ -257,7 +261,7 @@ def try_steps(pipeline: Pipeline, work: Sequence[StageWork], table: TableSpec) -
     return []
 
 
-def step_message(step: StepWork, error: Exception, frame: pl.DataFrame) -> str:
+def step_message(step: StepWork, error: BaseException, frame: pl.DataFrame) -> str:
     """What went wrong in a step, with the columns that there are where one was not found."""
     import polars as pl
 

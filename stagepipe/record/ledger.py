@@ -79,7 +79,7 @@ CREATE TABLE files (
     rows INTEGER NOT NULL,
     rejected INTEGER NOT NULL,
     dead TEXT,
-    PRIMARY KEY (run, path, start)
+    PRIMARY KEY (run, path, start, inode)
 ) STRICT;
 CREATE TABLE rejects (
     run TEXT NOT NULL REFERENCES runs(run),

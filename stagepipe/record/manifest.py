@@ -67,6 +67,12 @@ def shown(table: Path) -> Manifest | None:
     return None
 
 
+def is_pending(table: Path) -> bool:
+    """Whether only the pending manifest tells what stands in the table's place."""
+    manifest = shown(table)
+    return manifest is not None and manifest != _read(manifest_path(table))
+
+
 def strangers(table: Path) -> Sequence[str]:
     """What lies in the table's place and was not written by stagepipe."""
     with os.scandir(table) as entries:

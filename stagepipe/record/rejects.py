@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from stagepipe.errors import TaskError
 from stagepipe.model import Receipt, Reject, SegmentCount
 from stagepipe.record.spool import Spool
 
@@ -36,7 +37,7 @@ def write_task_rejects(path: Path, rejects: Sequence[tuple[int, Reject]]) -> Non
 def collect(spool: Spool, receipts: Iterable[Receipt], path: Path) -> int:
     """Write the rejects of these tasks, in chunk order, to one file; how many there are.
 
-    No file is written when there are none.
+    No file is written when there are none. Raises TaskError when what a task kept is damaged.
     """
     import pyarrow.parquet as pq
 
@@ -48,7 +49,7 @@ def collect(spool: Spool, receipts: Iterable[Receipt], path: Path) -> int:
         for receipt in receipts:
             if not receipt.rows.rejected:
                 continue
-            table = _placed(spool.rejects(receipt.key), receipt, bases)
+            table = _placed(_read_task(spool, receipt), receipt, bases)
             if writer is None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 writer = pq.ParquetWriter(temporary, _schema(), compression="zstd")
@@ -127,11 +128,28 @@ def _first_lines(receipts: Sequence[Receipt]) -> dict[tuple[str, int], int | Non
     return bases
 
 
-def _placed(path: Path, receipt: Receipt, bases: dict[tuple[str, int], int | None]) -> pa.Table:
+def _read_task(spool: Spool, receipt: Receipt) -> pa.Table:
     import pyarrow as pa
 
-    with pa.OSFile(str(path)) as file:
-        table = pa.ipc.open_file(file).read_all()
+    try:
+        with pa.OSFile(str(spool.rejects(receipt.key))) as file:
+            table = pa.ipc.open_file(file).read_all()
+    except (OSError, pa.ArrowException):
+        table = None
+    if table is None or table.num_rows != receipt.rows.rejected:
+        spool.forget([receipt.key])
+        raise TaskError(
+            f"the rejects of stage {receipt.stage!r}, chunk {receipt.chunk} were damaged on disk",
+            "run again: its part and its rejects are made anew",
+        )
+    return table
+
+
+def _placed(
+    table: pa.Table, receipt: Receipt, bases: dict[tuple[str, int], int | None]
+) -> pa.Table:
+    import pyarrow as pa
+
     starts = [bases[segment.file.path, segment.start] for segment in receipt.segments]
     lines = [
         None if line is None or starts[segment] is None else line + (starts[segment] or 0)
@@ -139,6 +157,11 @@ def _placed(path: Path, receipt: Receipt, bases: dict[tuple[str, int], int | Non
             table["segment"].to_pylist(), table["line"].to_pylist(), strict=True
         )
     ]
+    # The stage may have had another name when the part was made.
+    stages = [receipt.stage] * table.num_rows
     placed = table.drop_columns(["segment"])
-    index = placed.schema.get_field_index("line")
-    return placed.set_column(index, "line", pa.array(lines, pa.int64()))
+    for name, values in (("line", lines), ("stage", stages)):
+        field = placed.schema.field(name)
+        index = placed.schema.get_field_index(name)
+        placed = placed.set_column(index, field, pa.array(values, field.type))
+    return placed

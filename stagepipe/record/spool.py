@@ -75,15 +75,21 @@ class Spool:
 
     def forget(self, keys: Iterable[str]) -> None:
         """Remove what is kept under these keys, the receipts first."""
-        for key in keys:
+        forgotten = set(keys)
+        if not forgotten:
+            return
+        for key in forgotten:
             (self.folder / f"{key}.json").unlink(missing_ok=True)
-            for path in self._entries(f"{key}.*"):
+        for path in self._entries("[!.]*"):
+            if path.name.partition(".")[0] in forgotten:
                 path.unlink(missing_ok=True)
 
     def clean(self) -> None:
         """Remove what dead runs left half-written. Only for who holds the pipeline's lock."""
-        for path in self._entries(".*"):
-            path.unlink(missing_ok=True)
+        finished = {path.stem for path in self._entries("*.json")}
+        for path in self._entries("*"):
+            if path.name.partition(".")[0] not in finished:
+                path.unlink(missing_ok=True)
 
     def _entries(self, pattern: str) -> Iterator[Path]:
         return self.folder.glob(pattern) if self.folder.is_dir() else iter(())

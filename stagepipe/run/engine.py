@@ -23,6 +23,7 @@ from stagepipe.record.ledger import Ledger
 from stagepipe.run import barrier
 from stagepipe.run.fanout import FanOut
 from stagepipe.run.flush import TablePlace
+from stagepipe.run.flusher import Flusher, flusher
 from stagepipe.run.journal import Journal, Listener
 from stagepipe.run.limits import Limits, SourceLimits
 from stagepipe.run.lock import only_run
@@ -75,7 +76,7 @@ def run(
             "stagepipe.run() was called in a worker process that was importing your script",
             "put the call under `if __name__ == '__main__':`",
         )
-    checked = check(pipeline)
+    checked = check(pipeline, to_run=True)
     with only_run(pipeline):
         for stage in checked.work.stages:
             if stage.sink is not None:
@@ -120,17 +121,17 @@ class _Run:
 
     def stages(self) -> None:
         """The loop: one stage after the other, and a barrier after each."""
-        with self._workers() as fan_out:
+        with self._workers() as fan_out, flusher() as to_disk:
             for stage in self.plan.stages:
                 begin = time.monotonic()
                 with self._failure_noted(stage, begin):
-                    receipts = self._fan_out(stage, fan_out)
+                    receipts = self._fan_out(stage, fan_out, to_disk)
                     rows = self._barrier(stage, receipts)
-                    outputs = self._flush(stage, receipts)
+                    outputs = self._flush(stage, receipts, to_disk)
                 seconds = time.monotonic() - begin
                 self.journal.stage_ended(stage, "succeeded", rows, receipts, seconds, outputs)
 
-    def _fan_out(self, stage: StagePlan, fan_out: FanOut | None) -> list[Receipt]:
+    def _fan_out(self, stage: StagePlan, fan_out: FanOut | None, to_disk: Flusher) -> list[Receipt]:
         """Make the parts that are not taken; all receipts, in chunk order.
 
         A task that fails does not keep the others from finishing. Raises TaskError after that.
@@ -155,6 +156,8 @@ class _Run:
                     continue
                 balance.check_receipt(result)
                 self.receipts[result.key] = result
+                if stage.sink is not None:
+                    to_disk.add(self.spool.part(result))
                 self.journal.note_dead(result)
                 if self.policy.fail_fast and not result.is_whole:
                     raise BudgetError(
@@ -183,7 +186,9 @@ class _Run:
             self.exceeded.append(exceeded)
         return rows
 
-    def _flush(self, stage: StagePlan, receipts: Sequence[Receipt]) -> tuple[Output, ...]:
+    def _flush(
+        self, stage: StagePlan, receipts: Sequence[Receipt], to_disk: Flusher
+    ) -> tuple[Output, ...]:
         """The one writer: parts in chunk order to the stage's sink."""
         if stage.sink is None:
             return ()
@@ -191,9 +196,12 @@ class _Run:
         if stage.sink.is_current and (current := place.current()) is not None:
             return (current,)
         for receipt in receipts:
-            if receipt.key in self.plan.receipts and not self.spool.is_sound(receipt):
-                self.spool.forget([receipt.key])
-                raise barrier.damaged(stage.name, receipt)
+            if receipt.key in self.plan.receipts:
+                if not self.spool.is_sound(receipt):
+                    self.spool.forget([receipt.key])
+                    raise barrier.damaged(stage.name, receipt)
+                to_disk.add(self.spool.part(receipt))
+        to_disk.finish()
         parts = [
             Part(
                 chunk=receipt.chunk,

@@ -7,13 +7,12 @@ suspects are the few tasks in flight.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from contextlib import contextmanager
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 
+from stagepipe.contracts import ExecutorFactory
 from stagepipe.errors import TaskError
 from stagepipe.model import Failure, Receipt, Task
 from stagepipe.plan.resolve import Work
@@ -28,14 +27,13 @@ class FanOut:
     """A warm pool of workers. Use it as a context: leaving it ends every worker, by SIGKILL when
     something went wrong."""
 
-    def __init__(self, make_pool: Callable[..., Executor], jobs: int, work: Work) -> None:
+    def __init__(self, make_pool: ExecutorFactory, jobs: int, work: Work) -> None:
         self.jobs = jobs
         self.attempt = secrets.token_hex(4)
         self._before = set(multiprocessing.active_children())
-        with _one_thread_each():
-            self._pool = make_pool(max_workers=jobs, initializer=worker.start, initargs=(work,))
-            # A worker that dies in a cold pool may go unnoticed; one task each warms it.
-            self._warming = [self._pool.submit(worker.warm_up) for _ in range(jobs)]
+        self._pool = make_pool(max_workers=jobs, initializer=worker.start, initargs=(work,))
+        # A worker that dies in a cold pool may go unnoticed; one task each warms it.
+        self._warming = [self._pool.submit(worker.warm_up) for _ in range(jobs)]
 
     def __enter__(self) -> FanOut:
         return self
@@ -77,11 +75,12 @@ class FanOut:
                 if not done:
                     waiting(len(running))
                 for future in done:
+                    result = future.result()  # a broken pool raises here; the task is a suspect yet
                     task = running.pop(future)
                     limits.finished(task)
-                    yield task, future.result()
+                    yield task, result
         except BrokenExecutor as error:
-            raise _death(list(running.values())) from error
+            raise _death([t for f, t in running.items() if not _has_result(f)]) from error
 
     def _await_warm(self) -> None:
         for future in self._warming:
@@ -100,6 +99,10 @@ class FanOut:
         return sorted(done, key=lambda future: running[future].chunk.index)
 
 
+def _has_result(future: Future[Receipt | Failure]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
+
+
 def _death(suspects: list[Task]) -> TaskError:
     names = ", ".join(f"chunk {task.chunk.index} of {task.chunk.source}" for task in suspects)
     return TaskError(
@@ -107,18 +110,3 @@ def _death(suspects: list[Task]) -> TaskError:
         "it was killed, ran out of memory, or a plugin crashed it; finished parts are kept: "
         "run again, perhaps with fewer jobs or a smaller chunk_size",
     )
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Have workers start with polars on one thread each, without touching this process's own."""
-    name = "POLARS_MAX_THREADS"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before

@@ -20,6 +20,7 @@ from stagepipe.model import Output, Part
 from stagepipe.record.manifest import (
     DataFile,
     Manifest,
+    is_pending,
     manifest_path,
     pending_path,
     shown,
@@ -43,7 +44,10 @@ class TablePlace:
         self._relative_to = relative_to
 
     def publish(self, parts: Sequence[Part]) -> Output:
-        """Show these parts as the table. Raises OutputError; then the old table still stands."""
+        """Show these parts, which are on the disk, as the table.
+
+        Raises OutputError; then the old table still stands.
+        """
         shown_parts = [part for part in parts if part.rows] or list(parts[:1])
         files = {part.path: _data_file(part) for part in shown_parts}
         manifest = Manifest(
@@ -92,9 +96,7 @@ class TablePlace:
         """After a kill between the two renames of the fallback: the old table stands again."""
         if not self.table.exists() and self._old.is_dir():
             self._old.rename(self.table)
-        manifest = shown(self.table)
-        if manifest and pending_path(self.table).exists():
-            (pending_path(self.table)).write_text(manifest.to_json(), encoding="utf-8")
+        if is_pending(self.table):
             pending_path(self.table).replace(manifest_path(self.table))
         for leftover in (self._new, self._old):
             if leftover.is_dir():
@@ -120,7 +122,6 @@ class TablePlace:
         self._new.mkdir()
         for path, file in files.items():
             _link_or_copy(Path(path), self._new / file.name)
-            fsync(self._new / file.name)
         fsync(self._new)
         if not self.table.exists():
             self._new.rename(self.table)
@@ -160,6 +161,7 @@ def _link_or_copy(source: Path, target: Path) -> None:
         if error.errno not in _CANNOT_LINK:
             raise
         shutil.copyfile(source, target)
+        fsync(target)
 
 
 def _exchange(one: Path, other: Path) -> bool:

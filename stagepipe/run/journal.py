@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from stagepipe import events
-from stagepipe.errors import StagepipeError
+from stagepipe.errors import Interrupted, StagepipeError
 from stagepipe.model import Decision, Failure, Output, Receipt, Rows, Task, printable
 from stagepipe.plan.planner import Plan, StagePlan
 from stagepipe.record import balance, rejects
@@ -62,13 +62,17 @@ class Journal:
         for listener in self._listeners:
             try:
                 listener(event)
+            except Interrupted:  # a signal came while the listener was at work
+                raise
             except Exception:
                 log.exception("a listener failed at %s", kind.__name__)
 
     def begin(self) -> None:
         """The run begins."""
-        file = str(self._pipeline.file) if self._pipeline.file else None
-        self._ledger.begin_run(self.run, self._pipeline.name, file, self._jobs, len(self._files))
+        # Absolute: who looks at the ledger later stands elsewhere, and its paths start there.
+        file = self._pipeline.file
+        path = str(self._pipeline.folder / file.name) if file else None
+        self._ledger.begin_run(self.run, self._pipeline.name, path, self._jobs, len(self._files))
         self.tell(
             events.RunStarted,
             run=self.run,

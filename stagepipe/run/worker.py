@@ -103,7 +103,7 @@ def run_task(order: Order) -> Receipt | Failure:
     stage = _bench.work.stages[task.stage]
     try:
         return _run(_bench, order, stage)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach the pool
+    except BaseException as error:  # noqa: BLE001 - not even sys.exit() may reach the pool
         known = isinstance(error, StagepipeError)
         return Failure(
             key=task.key,
@@ -233,7 +233,7 @@ def _read_chunk(
         for reject in result.rejects:
             offset = None if reject.byte_offset is None else reject.byte_offset + segment.start
             placed = reject._replace(
-                source=task.chunk.source,
+                source=printable(task.chunk.source),
                 file=printable(file.path),
                 byte_offset=offset,
                 stage=stage.name,
@@ -302,7 +302,7 @@ def _apply(
         name, height = step.where.name, frame.height
         try:
             result = load_step(step.where)(frame, **step.options)
-        except Exception as error:
+        except BaseException as error:  # a panic of polars and sys.exit() are no Exceptions
             raise TaskError(f"{_where(task, stage)}: {step_message(step, error, frame)}") from error
         if not isinstance(result, pl.DataFrame):
             raise TaskError(

@@ -15,9 +15,14 @@ import pyarrow.compute as pc
 from stagepipe.builtin import checks
 from stagepipe.builtin.csv import convert
 from stagepipe.builtin.csv.explain import Layout, Record, explain, take_apart, unfit_records
-from stagepipe.builtin.csv.structure import BOM, Span, Structure, count_lines
+from stagepipe.builtin.csv.structure import Structure, count_lines
 from stagepipe.contracts import DeadSegment, SegmentResult, TableSpec
 from stagepipe.model import Reject, Segment
+
+DISAGREEMENT = (
+    "stagepipe's two ways to read these bytes disagree, so neither is trusted; "
+    "please report this file as a defect"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +79,12 @@ class CsvReader:
             rest = _without(data, start, taken, bad)
             table = _parse(rest, layout, dialect, is_examined=True)
             if table is None or table.num_rows != records - len(bad):
-                raise DeadSegment(
-                    "stagepipe's two ways to read these bytes disagree, so neither is trusted; "
-                    "please report this file as a defect"
-                )
+                raise DeadSegment(DISAGREEMENT)
             table, rejects = _checked(table, layout, data, taken, bad, dialect)
         elif (failed := _failed_rows(table, spec)) is not None:
             taken = list(take_apart(data, start, structure, layout.width))
+            if len(taken) != records:
+                raise DeadSegment(DISAGREEMENT)
             table, rejects = _checked(table, layout, data, taken, set(), dialect, failed)
         return SegmentResult(table, records, count_lines(data), rejects)
 
@@ -91,18 +95,17 @@ def _header(head: bytes, structure: Structure) -> tuple[list[str], int]:
         raise DeadSegment("the file is empty: not even a header stands in it")
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DeadSegment("the file is UTF-16, which is not available yet: convert it to UTF-8")
-    start = len(BOM) if head.startswith(BOM) else 0
-    span: Span | None = next(structure.spans(head, start), None)
-    if span is None:
+    header = structure.header(head)
+    if header is None:
         raise DeadSegment("the file holds blank lines only: there is no header")
+    span, end = header
     if not span.is_closed:
         raise DeadSegment("the header has a quote that nothing closes")
     try:
         text = head[span.start : span.end].decode("utf-8")
     except UnicodeDecodeError as error:
         raise DeadSegment(f"the header is not UTF-8 ({error.reason}): convert the file") from error
-    end = span.end + (2 if head[span.end : span.end + 2] == b"\r\n" else 1)
-    return next(iter(structure.fields(iter([text])))), min(end, len(head))
+    return next(iter(structure.fields(iter([text])))), end
 
 
 def _layout(header: Sequence[str], spec: TableSpec, dialect: Dialect) -> Layout:
@@ -126,11 +129,10 @@ def _layout(header: Sequence[str], spec: TableSpec, dialect: Dialect) -> Layout:
     if extra and spec.extra_columns == "refuse":
         raise DeadSegment(
             f"the header has {_listed(extra)}, which [schema.columns] does not name: add it, "
-            "or set extra_columns = \"ignore\""
+            'or set extra_columns = "ignore"'
         )
     positions = tuple(
-        header.index(column.header) if column.header in header else None
-        for column in spec.columns
+        header.index(column.header) if column.header in header else None for column in spec.columns
     )
     return Layout(spec, positions, len(header))
 
@@ -153,25 +155,22 @@ def _parse(
     for column, position in zip(layout.spec.columns, layout.positions, strict=True):
         if position is not None:
             types[position] = column.arrow_type
-    # The last field tells whether a quote swallowed the rest, so it is always looked at.
+    # The last field tells whether a quote swallowed the rest, so it is always looked at, and there
+    # is a record end to be swallowed.
     is_quoted = bool(structure.quote) and structure.quote in body
-    if is_quoted and types[-1] is None:
-        types[-1] = pa.string()
+    if types[-1] is None and (is_quoted or all(kind is None for kind in types)):
+        types[-1] = pa.binary()
+    if is_quoted and not body.endswith((b"\n", b"\r")):
+        body += b"\n"
+    marks = {"delimiter": structure.delimiter.decode(), "quote": structure.quote.decode()}
     try:
-        table = convert.parse(
-            pa.py_buffer(body),
-            types,
-            delimiter=structure.delimiter.decode(),
-            quote=structure.quote.decode(),
-            null_values=dialect.null_values,
-        )
+        table = convert.parse(body, types, null_values=dialect.null_values, **marks)
     except pa.ArrowInvalid:
         return None
-    if not is_examined and not convert.is_trustworthy(table, body):
-        return None
-    if not is_examined and is_quoted and table.num_rows:
-        last_value = table.column(str(layout.width - 1))[-1].as_py()
-        if not structure.last_record_holds(body, last_value):
+    if not is_examined:
+        if is_quoted and _may_be_open(table, dialect.null_values):
+            return None
+        if not convert.is_trustworthy(table, body, **marks):
             return None
     arrays = [
         pa.nulls(table.num_rows, column.arrow_type)
@@ -180,6 +179,22 @@ def _parse(
         for column, position in zip(layout.spec.columns, layout.positions, strict=True)
     ]
     return pa.table(dict(zip((c.name for c in layout.spec.columns), arrays, strict=True)))
+
+
+def _may_be_open(table: pa.Table, null_values: Sequence[str]) -> bool:
+    """Whether a quote that nothing closes may have swallowed the rest of the bytes: a parser gives
+    all of it, the last record's end too, as the last field of the last row."""
+    if not table.num_rows:
+        return False
+    last_column = table.column(table.num_columns - 1)
+    kind, value = last_column.type, last_column[-1]
+    if not value.is_valid:
+        texts = [word.encode() for word in null_values]
+    elif pa.types.is_string(kind) or pa.types.is_binary(kind):
+        texts = [value.as_buffer().to_pybytes()]
+    else:
+        return False  # no converter takes a record end for a part of a number
+    return any(text.endswith((b"\n", b"\r")) for text in texts)
 
 
 def _without(data: bytes, start: int, records: Sequence[Record], bad: set[int]) -> bytes:
@@ -214,10 +229,10 @@ def _checked(
     failed = _failed_rows(table, layout.spec) if failed is None else failed
     rejected = set(bad)
     if failed is not None:
-        good = [row for row in range(len(records)) if row not in bad] if bad else range(len(records))
+        good = (
+            [row for row in range(len(records)) if row not in bad] if bad else range(len(records))
+        )
         rejected.update(good[row] for row in pc.indices_nonzero(failed).to_pylist())
         table = table.filter(pc.invert(failed))
-    rejects = explain(
-        [records[row] for row in sorted(rejected)], layout, dialect.null_values, data
-    )
+    rejects = explain([records[row] for row in sorted(rejected)], layout, dialect.null_values, data)
     return table, rejects

@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+HEAD_BYTES = 2**20
+"""How much of a file's beginning is sure to be at hand with each of its segments."""
 BOM = b"\xef\xbb\xbf"
 _BLANK_LINE = re.compile(rb"\n[\r\n]")
 
@@ -88,20 +90,14 @@ class Structure:
             yield Span(start, end, found is not None)
             start = end
 
-    def last_record_holds(self, data: bytes, last_value: object) -> bool:
-        """Whether the last record is complete and a parser's last value can be from it.
-
-        A parser gives what an unclosed quote swallowed as the last field of the last row. The
-        quotes in `data` are even in number, so that those after a record end tell its parity.
-        """
-        end = len(data)
-        while end and data[end - 1] in b"\r\n":
-            end -= 1
-        start = self._last_end_outside_quotes(data, end)
-        found = self._record.match(data, start)
-        if found is None or found.end() != end:
-            return False
-        return not isinstance(last_value, str) or len(last_value.encode()) <= end - start
+    def header(self, head: bytes) -> tuple[Span, int] | None:
+        """The first record in the beginning of a file, and the offset after its end; None when
+        there are only blank lines."""
+        span = next(self.spans(head, len(BOM) if head.startswith(BOM) else 0), None)
+        if span is None:
+            return None
+        length = 2 if head.startswith(b"\r\n", span.end) else 1
+        return span, min(span.end + length, len(head))
 
     def fields(self, records: Iterator[str]) -> Iterator[list[str]]:
         """The fields of each record. A record that is not closed must not be among them."""
@@ -115,30 +111,41 @@ class Structure:
 
     def cuts(self, path: Path, size: int, chunk_size: int) -> list[int]:
         """Record boundaries that cut a file into pieces of at most `chunk_size` bytes, where the
-        records allow it; a larger record stays in one piece."""
+        records allow it; a larger record stays in one piece, and so do the lines up to the header
+        and the first record."""
         cuts: list[int] = []
         start = 0
         with path.open("rb") as file:
+            body = self._body_start(file, size)
             while size - start > chunk_size:
-                boundary = self._boundary(file, start, size, chunk_size)
+                boundary = self._boundary(file, max(start, body), size, start + chunk_size)
                 if boundary >= size:
                     break
                 cuts.append(boundary)
                 start = boundary
         return cuts
 
-    def _boundary(self, file: BinaryIO, start: int, size: int, chunk_size: int) -> int:
-        """The last record boundary within `chunk_size` bytes of `start`, else the first after."""
-        length = chunk_size
-        while True:
+    def _body_start(self, file: BinaryIO, size: int) -> int:
+        """The offset after the header; `size` where it is none that a later segment could read."""
+        head = file.read(HEAD_BYTES)
+        header = self.header(head)
+        if header is None or not header[0].is_closed or header[1] == len(head):
+            return size
+        return header[1]
+
+    def _boundary(self, file: BinaryIO, start: int, size: int, limit: int) -> int:
+        """The last record boundary after `start` and up to `limit`, else the first after that."""
+        length = max(limit - start, 1)
+        while start < size:
             file.seek(start)
             data = file.read(min(length, size - start))
             boundary = self._last_boundary(data)
             if boundary:
                 return start + boundary
             if start + len(data) >= size or not data:
-                return size
+                break
             length *= 2
+        return size
 
     def _last_boundary(self, data: bytes) -> int:
         if not self.quote or self.quote not in data:
@@ -190,12 +197,12 @@ class Structure:
         return b"\r" not in data or data.count(b"\r") == data.count(b"\r\n")
 
 
-def count_lines(data: bytes, end: int | None = None) -> int:
-    """How many physical lines end before `end`: LF, CRLF and lone CR each end one."""
-    stop = len(data) if end is None else end
-    ends = data.count(b"\n", 0, stop)
-    returns = data.count(b"\r", 0, stop)
-    return ends + returns - data.count(b"\r\n", 0, stop) if returns else ends
+def count_lines(data: bytes) -> int:
+    """How many physical lines end in the bytes: LF, CRLF and lone CR each end one."""
+    ends = data.count(b"\n")
+    if b"\r" not in data:
+        return ends
+    return ends + data.count(b"\r") - data.count(b"\r\n")
 
 
 def _length_of_last_end(data: bytes) -> int:

@@ -1,0 +1,43 @@
+"""`stagepipe check`: everything that can be wrong before a file is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from stagepipe.cli.command import Command
+from stagepipe.cli.options import as_json, loudness, option, pipeline_argument
+from stagepipe.cli.session import session
+from stagepipe.cli.wording import count
+
+
+@click.command("check", cls=Command, short_help="Find all faults of a pipeline file.")
+@pipeline_argument
+@option("--json-schema", is_flag=True, help="Print the JSON Schema of pipeline files, for editors.")
+@as_json
+@loudness
+def command(pipeline: Path, *, json_schema: bool, as_json: bool) -> None:
+    """Check a pipeline file, its plugins and its paths: all faults at once, no data read."""
+    out = session().out
+    if json_schema:
+        from stagepipe.declare import json_schema as schema
+
+        out.json(schema())
+        return
+    from stagepipe.declare import load
+    from stagepipe.plan.planner import check
+
+    checked = check(load(pipeline))
+    if as_json:
+        out.json({"ok": True, "faults": []})
+        return
+    declared = checked.pipeline
+    steps = sum(len(stage.steps) for stage in declared.stages)
+    what = [
+        count(len(declared.stages), "stage"),
+        count(steps, "step"),
+        f"{count(len(declared.sources), 'source')} declared",
+        count(len(declared.schema_.columns), "column"),
+    ]
+    out.lines(f"{pipeline}: fine ({', '.join(what)})")

@@ -1,0 +1,205 @@
+"""`stagepipe plan`: what a run would do now, and why. Writes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stagepipe.cli.command import Command
+from stagepipe.cli.options import as_json, fresh, loudness, overrides, pipeline_argument
+from stagepipe.cli.session import Session, session
+from stagepipe.cli.wording import count, duration, number, path_here, shown, size, table
+
+if TYPE_CHECKING:
+    from stagepipe.model import Chunk, Task
+    from stagepipe.plan.files import SourceFiles
+    from stagepipe.plan.planner import Plan, StagePlan
+
+
+@click.command("plan", cls=Command, short_help="Say what a run would do, and why.")
+@pipeline_argument
+@overrides
+@fresh
+@as_json
+@loudness
+def command(pipeline: Path, overrides: tuple[str, ...], *, fresh: bool, as_json: bool) -> None:
+    """Say what a run would do now: stages, sources, chunks, limits, and why. Writes nothing."""
+    show_plan(session(), pipeline, overrides, fresh, as_json)
+
+
+def show_plan(
+    here: Session, pipeline: Path, overrides: tuple[str, ...], fresh: bool, as_json: bool
+) -> None:
+    """Make the plan and print it."""
+    from stagepipe.declare import load
+    from stagepipe.plan.planner import plan
+
+    declared = load(pipeline, overrides)
+    here.pipeline = declared.name
+    made = plan(declared, fresh=fresh)
+    if as_json:
+        here.out.json(to_plain(made))
+    else:
+        here.out.lines(*lines(made, is_long=here.verbose > 0))
+
+
+def to_plain(plan: Plan) -> dict[str, Any]:
+    """The plan as `--json` prints it."""
+    chunks_of = Counter(chunk.source for chunk in plan.chunks)
+    limits = plan.checked.pipeline.limits
+    return {
+        "pipeline": plan.checked.pipeline.name,
+        "stages": [_stage_object(plan, stage) for stage in plan.stages],
+        "sources": [
+            {
+                "name": source.name,
+                "files": len(source.files),
+                "bytes": _bytes(source),
+                "chunks": chunks_of[source.name],
+                "max_concurrent": source.declared.max_concurrent,
+                "start_delay": source.declared.start_delay,
+                "limits": list(source.declared.limits),
+            }
+            for source in plan.sources
+        ],
+        "chunks": [_chunk_object(chunk) for chunk in plan.chunks],
+        "limits": {name: limit.max_concurrent for name, limit in limits.items()},
+    }
+
+
+def _stage_object(plan: Plan, stage: StagePlan) -> dict[str, Any]:
+    sink = stage.sink and {
+        "use": stage.sink.use,
+        "path": _from_folder(plan, stage.sink.table),
+        "is_current": stage.sink.is_current,
+    }
+    tasks = [
+        {
+            "chunk": task.chunk.index,
+            "source": task.chunk.source,
+            "decision": str(task.decision),
+            "reason": task.reason,
+        }
+        for task in stage.tasks
+    ]
+    steps = [step.where.name for step in stage.work.steps]
+    return {"name": stage.name, "steps": steps, "sink": sink, "tasks": tasks}
+
+
+def _chunk_object(chunk: Chunk) -> dict[str, Any]:
+    segments = [{"file": s.file.path, "start": s.start, "end": s.end} for s in chunk.segments]
+    return {
+        "index": chunk.index,
+        "source": chunk.source,
+        "bytes": chunk.size,
+        "segments": segments,
+    }
+
+
+def _from_folder(plan: Plan, path: Path) -> str:
+    """A path as `run --json` writes it: from the pipeline's folder where it lies inside."""
+    folder = plan.checked.pipeline.folder
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+
+
+def _bytes(source: SourceFiles) -> int:
+    return sum(file.size for file in source.files)
+
+
+def lines(plan: Plan, *, is_long: bool) -> Iterator[str]:
+    """The plan for a person; `is_long` names each chunk and each task."""
+    pipeline = plan.checked.pipeline
+    yield f"pipeline {pipeline.name}"
+    yield ""
+    yield from _source_lines(plan)
+    if is_long:
+        yield from ("", *_chunk_lines(plan))
+    for position, stage in enumerate(plan.stages, 1):
+        yield ""
+        yield from _stage_lines(position, stage, is_long)
+    yield ""
+    yield conclusion(plan)
+
+
+def _source_lines(plan: Plan) -> Iterator[str]:
+    chunks_of = Counter(chunk.source for chunk in plan.chunks)
+    rows = [
+        [
+            source.name,
+            count(len(source.files), "file"),
+            size(_bytes(source)),
+            count(chunks_of[source.name], "chunk"),
+            _gentleness(source),
+        ]
+        for source in plan.sources
+    ]
+    if len(rows) > 1:
+        files = sum(len(source.files) for source in plan.sources)
+        total = size(sum(map(_bytes, plan.sources)))
+        rows.append(["in all", count(files, "file"), total, count(len(plan.chunks), "chunk"), ""])
+    yield count(len(plan.sources), "source")
+    yield from table(rows, right=(1, 2, 3), indent="  ")
+    for name, limit in plan.checked.pipeline.limits.items():
+        yield f"  limit {name}: at most {limit.max_concurrent} at once, over all that share it"
+
+
+def _gentleness(source: SourceFiles) -> str:
+    declared = source.declared
+    pieces = []
+    if declared.max_concurrent is not None:
+        pieces.append(f"at most {declared.max_concurrent} at once")
+    if declared.start_delay:
+        pieces.append(f"starts {duration(declared.start_delay)} after the one before")
+    if declared.limits:
+        pieces.append(f"shares {', '.join(declared.limits)}")
+    return ", ".join(pieces)
+
+
+def _chunk_lines(plan: Plan) -> Iterator[str]:
+    yield count(len(plan.chunks), "chunk")
+    for chunk in plan.chunks:
+        yield f"  chunk {chunk.index} of {chunk.source}, {size(chunk.size)}"
+        for segment in chunk.segments:
+            is_whole = segment.start == 0 and segment.end == segment.file.size
+            cut = "" if is_whole else f" bytes {number(segment.start)} to {number(segment.end)}"
+            yield f"    {segment.file.path}{cut}"
+
+
+def _stage_lines(position: int, stage: StagePlan, is_long: bool) -> Iterator[str]:
+    made = len(stage.to_make)
+    taken = len(stage.tasks) - made
+    yield f"stage {position} {stage.name!r}: {count(made, 'task')} to make, {taken} taken"
+    steps = [step.where.name for step in stage.work.steps]
+    yield f"  steps  {', '.join(steps) or 'none'}"
+    if stage.sink is None:
+        yield "  sink   the spool, for the next stage"
+    else:
+        state = "shows this already" if stage.sink.is_current else "will be written"
+        yield f"  sink   {stage.sink.use} {path_here(stage.sink.table)} ({state})"
+    if is_long:
+        for task in stage.tasks:
+            yield f"  chunk {task.chunk.index} of {task.chunk.source}: {_decided(task)}"
+        return
+    grouped = Counter(map(_decided, stage.tasks))
+    yield from (f"  {number(tasks)} {decided}" for decided, tasks in grouped.most_common())
+
+
+def _decided(task: Task) -> str:
+    return shown(f"{task.decision}: {task.reason}")
+
+
+def conclusion(plan: Plan) -> str:
+    """What a run would do, in a sentence."""
+    if plan.is_empty:
+        return "nothing to do: a run would take everything from before and change nothing"
+    made = sum(len(stage.to_make) for stage in plan.stages)
+    taken = sum(len(stage.tasks) for stage in plan.stages) - made
+    sinks = [stage.sink for stage in plan.stages if stage.sink and not stage.sink.is_current]
+    tables = ", ".join(path_here(sink.table) for sink in sinks)
+    write = f" and write {tables}" if sinks else ""
+    take = f", take {number(taken)} from before" if taken else ""
+    return f"a run would make {count(made, 'task')}{take}{write}"

@@ -1,0 +1,77 @@
+"""`stagepipe run`: do it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from stagepipe.cli.command import Command
+from stagepipe.cli.options import as_json, fresh, loudness, option, overrides, pipeline_argument
+from stagepipe.cli.session import session
+
+
+@click.command("run", cls=Command, short_help="Run a pipeline.")
+@pipeline_argument
+@option("-j", "--jobs", type=click.IntRange(min=0), help="Workers; 0 for one per core.")
+@overrides
+@fresh
+@option("-k", "--keep-going", is_flag=True, help="Commit although a budget is exceeded; exit 1.")
+@option("-x", "--fail-fast", is_flag=True, help="Stop at the first failure.")
+@option("-n", "--dry-run", is_flag=True, help="Only say what would be done: `stagepipe plan`.")
+@as_json
+@loudness
+def command(
+    pipeline: Path,
+    jobs: int | None,
+    overrides: tuple[str, ...],
+    *,
+    fresh: bool,
+    keep_going: bool,
+    fail_fast: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Run a pipeline. What is finished already is taken, not made again."""
+    here = session()
+    if dry_run:
+        from stagepipe.cli.plan import show_plan
+
+        here.command = "plan"
+        show_plan(here, pipeline, overrides, fresh, as_json)
+        return 0
+    from stagepipe.cli.watching import watching
+    from stagepipe.declare import load
+    from stagepipe.run.engine import run
+
+    declared = load(pipeline, overrides)
+    here.pipeline = declared.name
+    with watching(here) as listeners:
+        result = run(
+            declared,
+            jobs=jobs,
+            fresh=fresh,
+            keep_going=keep_going,
+            fail_fast=fail_fast,
+            listeners=listeners,
+        )
+    here.exit_code = result.exit_code
+    here.signals.is_ending = True
+    if result.error is not None:
+        from stagepipe.cli.endings import say
+
+        say(here, result.error)
+    if as_json:
+        here.out.json(result.to_plain())
+    elif not (here.quiet and result.error is None):
+        from stagepipe.cli.summary import summary
+
+        here.out.lines(*summary(result, declared, _flags(pipeline)))
+    return result.exit_code
+
+
+def _flags(pipeline: Path) -> tuple[str, ...]:
+    """What the commands that look back need to find this pipeline."""
+    from stagepipe.cli.options import DEFAULT_PIPELINE
+
+    return () if str(pipeline) == DEFAULT_PIPELINE else ("-p", str(pipeline))

@@ -1,0 +1,198 @@
+"""`stagepipe show`: one run, as the ledger has it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stagepipe.cli.command import Command
+from stagepipe.cli.history import History, Row, run_object
+from stagepipe.cli.options import as_json, history, loudness
+from stagepipe.cli.session import session
+from stagepipe.cli.wording import (
+    command_line,
+    count,
+    duration,
+    field,
+    local_time,
+    number,
+    path_here,
+    size,
+    table,
+)
+
+if TYPE_CHECKING:
+    from stagepipe.record.ledger import Ledger
+
+COUNTS = ("read", "added", "written", "rejected", "dropped")
+TASK_COUNTS = ("made", "taken", "dead", "retried")
+
+
+@click.command("show", cls=Command, short_help="Show what a run did.")
+@click.argument("run", required=False)
+@history
+@as_json
+@loudness
+def command(run: str | None, pipeline: Path | None, state: Path | None, *, as_json: bool) -> None:
+    """Show RUN, the latest when left out: what was done, what became of each row, and where the
+    time went."""
+    place = History.find(pipeline, state)
+    with place.open(run) as (ledger, row):
+        about = to_plain(ledger, row)
+    if as_json:
+        session().out.json(about)
+    else:
+        session().out.lines(*_lines(place, row, about))
+
+
+def to_plain(ledger: Ledger, row: Row) -> dict[str, Any]:
+    """The run as `--json` prints it: the words of `run --json`, and more."""
+    run = row["run"]
+    tasks = ledger.tasks(run)
+    spent: Counter[str] = Counter()
+    for task in tasks:
+        spent.update(task["seconds"])
+    return {
+        **run_object(row),
+        "stages": [_stage_object(stage) for stage in ledger.stages(run)],
+        "sources": ledger.sources(run),
+        "dead_letters": [
+            {"source": letter["source"], "file": letter["path"], "reason": letter["dead"]}
+            for letter in ledger.dead_letters(run)
+        ],
+        "failed_tasks": [
+            {name: task[name] for name in ("stage", "chunk", "source", "error")}
+            for task in tasks
+            if task["error"] is not None
+        ],
+        "reject_counts": ledger.reject_counts(run),
+        "outputs": [
+            {**output, "changed": bool(output["changed"])} for output in ledger.outputs(run)
+        ],
+        "task_seconds": dict(spent),
+    }
+
+
+def _stage_object(stage: Row) -> dict[str, Any]:
+    return {
+        "name": stage["name"],
+        "status": stage["status"],
+        "rows": {name: stage[name] for name in COUNTS},
+        "tasks": {name: stage[name] for name in TASK_COUNTS},
+        "dropped_by": stage["dropped_by"],
+        "added_by": stage["added_by"],
+        "seconds": stage["seconds"],
+    }
+
+
+def _lines(place: History, row: Row, about: Mapping[str, Any]) -> Iterator[str]:
+    yield from _head(about)
+    yield from _block("stages", _stages(about["stages"]))
+    yield from _block("sources", _sources(about["sources"]))
+    yield from _block("dead letters", _dead(about["dead_letters"]))
+    yield from _block("failed tasks", _failed(about["failed_tasks"]))
+    yield from _block("rejects", _rejects(place, row, about))
+    yield from _block("outputs", _outputs(place, row, about["outputs"]))
+    yield from _block("where the time went, in all workers together", _time(about["task_seconds"]))
+
+
+def _head(about: Mapping[str, Any]) -> Iterator[str]:
+    yield f"run {about['run']} of {about['pipeline']}: {about['status']}"
+    began, seconds = local_time(about["started"]), about["seconds"]
+    took = f", took {duration(seconds)}" if seconds is not None else ", and did not note its end"
+    yield field("when", f"{began}{took}, with {count(about['jobs'], 'worker')}")
+    rows = about["rows"]
+    if rows["read"] is not None:
+        yield field("rows", ", ".join(f"{number(rows[name])} {name}" for name in COUNTS))
+    files = about["files"]
+    dead = f", {count(files['dead'], 'dead letter')}" if files["dead"] else ""
+    yield field("files", f"{number(files['planned'])}{dead}")
+    if about["error"]:
+        yield field("error", about["error"]["message"])
+        if about["error"]["hint"]:
+            yield field("hint", about["error"]["hint"])
+
+
+def _block(title: str, lines: Sequence[str]) -> Iterator[str]:
+    if lines:
+        yield from ("", title, *(f"  {line}" for line in lines))
+
+
+def _stages(stages: Sequence[Row]) -> list[str]:
+    if not stages:
+        return []
+    head = ["", "", *(name.upper() for name in (*COUNTS, "made", "taken")), "TIME", ""]
+    rows = [head]
+    for stage in stages:
+        counts = [number(stage["rows"][name]) for name in COUNTS]
+        tasks = [number(stage["tasks"][name]) for name in ("made", "taken")]
+        by = [
+            f"{step} {word} {number(rows_)}"
+            for word, key in (("dropped", "dropped_by"), ("added", "added_by"))
+            for step, rows_ in stage[key].items()
+            if rows_
+        ]
+        time = duration(stage["seconds"])
+        rows.append([stage["name"], stage["status"], *counts, *tasks, time, ", ".join(by)])
+    return table(rows, right=range(2, 10))
+
+
+def _sources(sources: Sequence[Row]) -> list[str]:
+    if not sources:
+        return []
+    head = ["", "FILES", "RECORDS", "ROWS", "REJECTED", "DEAD", "SIZE"]
+    names = ("files", "records", "rows", "rejected", "dead")
+    rows = [
+        [source["source"], *(number(source[name]) for name in names), size(source["bytes"])]
+        for source in sources
+    ]
+    return table([head, *rows], right=range(1, 7))
+
+
+def _dead(letters: Sequence[Row]) -> list[str]:
+    return [f"{letter['file']}: {letter['reason']}" for letter in letters]
+
+
+def _failed(tasks: Sequence[Row]) -> list[str]:
+    return [str(task["error"]) for task in tasks]
+
+
+def _rejects(place: History, row: Row, about: Mapping[str, Any]) -> list[str]:
+    if not about["reject_counts"]:
+        return []
+    totals: Counter[tuple[str, str]] = Counter()
+    for found in about["reject_counts"]:
+        totals[found["reason"], found["column"] or ""] += found["records"]
+    rows = [[number(records), reason, column] for (reason, column), records in totals.most_common()]
+    lines = table(rows, right=(0,))
+    if about["rejects"]:
+        lines.append(path_here(place.path(about["rejects"], row)))
+        lines.append(f"read them with: {command_line('rejects', row['run'], *place.words)}")
+    return lines
+
+
+def _outputs(place: History, row: Row, outputs: Sequence[Row]) -> list[str]:
+    rows = [
+        [
+            path_here(place.path(output["path"], row)),
+            count(output["rows"], "row"),
+            count(output["files"], "file"),
+            size(output["bytes"]),
+            "" if output["changed"] else "unchanged",
+        ]
+        for output in outputs
+    ]
+    return table(rows, right=(1, 2, 3))
+
+
+def _time(spent: Mapping[str, float]) -> list[str]:
+    total = sum(spent.values())
+    if not total:
+        return []
+    ranked = sorted(spent.items(), key=lambda item: -item[1])
+    rows = [[kind, duration(seconds), f"{seconds / total:.0%}"] for kind, seconds in ranked]
+    return table(rows, right=(1, 2))

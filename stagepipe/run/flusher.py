@@ -1,0 +1,43 @@
+"""Bringing parts to the disk while others are still being made.
+
+Parts lie in the page cache when a worker is done with them. What a commit shows has to be on the
+disk, and waiting for that at the barrier would leave the cores idle; so one thread syncs each part
+as its receipt comes in. At the barrier there is little left to wait for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from stagepipe.record.spool import fsync
+
+
+class Flusher:
+    """Syncs files, one after the other, beside the fan-out."""
+
+    def __init__(self, thread: ThreadPoolExecutor) -> None:
+        self._thread = thread
+        self._pending: list[Future[None]] = []
+
+    def add(self, path: Path) -> None:
+        """Have this file on the disk before `finish` returns."""
+        self._pending.append(self._thread.submit(fsync, path))
+
+    def finish(self) -> None:
+        """Wait until all that was added is on the disk. Raises OSError if something cannot be."""
+        pending, self._pending = self._pending, []
+        for future in pending:
+            future.result()
+
+
+@contextmanager
+def flusher() -> Iterator[Flusher]:
+    """A flusher; what is still waiting when its block ends is given up."""
+    thread = ThreadPoolExecutor(1, thread_name_prefix="stagepipe-flush")
+    try:
+        yield Flusher(thread)
+    finally:
+        thread.shutdown(wait=True, cancel_futures=True)

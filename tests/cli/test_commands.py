@@ -1,0 +1,226 @@
+"""Each command, on a small project."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from stagepipe.cli.program import COMMANDS
+from stagepipe.model import Reject
+
+
+def test_the_whole_way_by_json(project) -> None:
+    """run, runs, show and rejects tell one story, each in one JSON value."""
+    result = project.json("run", "-q")
+    assert set(result) == {
+        "run", "pipeline", "status", "rows", "files", "stages", "outputs", "rejects", "seconds",
+        "error",
+    }  # fmt: skip
+    assert result["status"] == "succeeded"
+    assert result["error"] is None
+    assert result["rows"] == {"read": 4, "added": 0, "written": 2, "rejected": 1, "dropped": 1}
+    assert (project.folder / result["rejects"]).is_file()
+
+    runs = project.json("runs")
+    assert [(run["run"], run["status"]) for run in runs] == [(result["run"], "succeeded")]
+
+    shown = project.json("show", result["run"][:-2])
+    assert shown["rows"] == result["rows"]
+    assert [stage["dropped_by"] for stage in shown["stages"]] == [{}, {"filter": 1}]
+    assert shown["sources"][0]["records"] == 4
+    assert shown["outputs"][0]["path"] == "out/words"
+    assert set(shown["task_seconds"]) >= {"read", "parse", "encode"}
+
+    (reject,) = project.json("rejects")
+    assert tuple(reject) == Reject._fields
+    assert (reject["file"], reject["line"], reject["reason"]) == ("a.csv", 4, "type")
+    assert reject["raw"] == "three,drei"
+
+
+def test_the_whole_way_for_people(project) -> None:
+    """The same commands without --json say what happened and where things lie."""
+    done = project.run("run")
+    assert done.stdout.startswith("letters: succeeded in ")
+    assert "4 read, 0 added, 2 written, 1 rejected, 1 dropped (filter 1)" in done.stdout
+    assert "out/words  2 rows" in done.stdout
+    assert "stagepipe rejects" in done.stdout
+    assert "parse: begins, 1 task to make" in done.stderr
+    assert "words: done in " in done.stderr
+
+    again = project.run("run", "-q")
+    assert (again.stdout, again.stderr) == ("", "")
+
+    assert "succeeded" in project.run("runs", "-n", "1").stdout
+    assert "filter dropped 1" in project.run("show").stdout
+    rejects = project.run("rejects").stdout
+    assert "a.csv:4\n    type in column 'id': 'three'\n    | three,drei\n" in rejects
+    assert rejects.endswith("1 rejected record in run " + rejects.split(" run ")[1])
+    rows = list(csv.reader(io.StringIO(project.run("rejects", "--csv").stdout)))
+    assert tuple(rows[0]) == Reject._fields
+    assert len(rows) == 2
+    assert project.run("rejects", "--source", "b", "--csv").stdout.count("\n") == 1
+
+
+def test_plan_writes_nothing(project) -> None:
+    """plan and run --dry-run say what would be done, and leave the folder as it was."""
+    before = project.files()
+    plan = project.json("plan")
+    assert plan == project.json("run", "-n")
+    assert [task["decision"] for stage in plan["stages"] for task in stage["tasks"]] == ["made"] * 2
+    assert plan["stages"][1]["sink"] == {
+        "use": "parquet", "path": "out/words", "is_current": False,
+    }  # fmt: skip
+    assert plan["sources"] == [
+        {
+            "name": "a", "files": 1, "bytes": 38, "chunks": 1, "max_concurrent": None,
+            "start_delay": 0.0, "limits": [],
+        }
+    ]  # fmt: skip
+    assert plan["chunks"][0]["segments"] == [{"file": "a.csv", "start": 0, "end": 38}]
+    text = project.run("plan", "-v").stdout
+    assert "chunk 0 of a: made: new" in text
+    assert text.endswith("a run would make 2 tasks and write out/words\n")
+    assert project.files() == before
+
+
+def test_plan_after_a_run_has_nothing_to_do(project) -> None:
+    """After a run the plan says so, and --fresh says the contrary."""
+    project.run("run", "-q")
+    assert "nothing to do" in project.run("plan").stdout
+    assert "a run would make 2 tasks" in project.run("plan", "--fresh").stdout
+
+
+def test_check_tells_all_faults_at_once(project) -> None:
+    """check prints each fault on a line of stderr with its place, and as objects with --json."""
+    assert project.run("check").stdout.startswith("pipeline.toml: fine (2 stages, 1 step, ")
+    project.write("bad.toml", "[pipeline]\nname = 3\njob = 2\n")
+    bad = project.run("check", "bad.toml", code=2)
+    assert bad.stdout == ""
+    lines = bad.stderr.splitlines()
+    assert len(lines) >= 2
+    assert all(line.startswith("bad.toml:") for line in lines)
+    found = project.json("check", "bad.toml", code=2)
+    assert found["ok"] is False
+    assert len(found["faults"]) == len(lines)
+    assert set(found["faults"][0]) == {"file", "line", "column", "message"}
+    assert project.json("check", "nowhere.toml", code=2)["faults"][0]["file"] == "nowhere.toml"
+
+
+def test_check_prints_the_schema(project) -> None:
+    """check --json-schema prints a JSON Schema, with no pipeline file needed."""
+    schema = json.loads(project.run("check", "none.toml", "--json-schema").stdout)
+    assert "pipeline" in schema["properties"]
+
+
+def test_plugins_lists_steps_and_what_is_broken(project) -> None:
+    """plugins names steps with their options and says why one is broken, and exits 0."""
+    project.plugin(
+        "from stagepipe import step\n@step\ndef shout(frame, *, times: int = 2):\n"
+        '    """Say it louder."""\n    return frame\n'
+    )
+    found = project.json("plugins")["plugins"]
+    names = {plugin["name"]: plugin for plugin in found}
+    assert names["built-in"]["readers"] == ["csv"]
+    (step,) = names["extras.py"]["steps"]
+    assert step["summary"] == "Say it louder."
+    option = {"name": "times", "type": "int", "required": False, "default": "2"}
+    assert step["options"] == [option]
+    project.plugin("raise RuntimeError('no licence')\n")
+    text = project.run("plugins").stdout
+    assert "broken: " in text
+    assert "no licence" in text
+
+
+def test_looking_back_leaves_no_trace(project) -> None:
+    """Before the first run, runs is empty, show is refused, and no folder is made."""
+    before = project.files()
+    assert project.json("runs") == []
+    assert "nothing has run here yet" in project.run("show", code=2).stderr
+    assert "error" in project.json("rejects", code=2)
+    assert project.files() == before
+
+
+def test_looking_back_needs_no_right_pipeline_file(project) -> None:
+    """The ledger is found by name and state alone, or by the folder, or from elsewhere."""
+    result = project.json("run", "-q")
+    text = (project.folder / "pipeline.toml").read_text()
+    project.write("pipeline.toml", text + "\n[nonsense]\n")
+    assert project.json("show")["run"] == result["run"]
+    assert project.json("rejects", "-p", str(project.folder / "pipeline.toml"))[0]["line"] == 4
+    (project.folder / "pipeline.toml").unlink()
+    assert project.json("runs")[0]["run"] == result["run"]
+    assert len(project.json("rejects", "--state", ".stagepipe")) == 1
+    unknown = project.run("show", "nosuchrun", code=2)
+    assert "no run 'nosuchrun'" in unknown.stderr
+    assert "hint: " in unknown.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str) -> None:
+    """Each command has a help text and a short one, and each of its flags is explained."""
+    import click
+
+    from stagepipe.cli.program import program
+
+    command = program.get_command(click.Context(program), name)
+    assert command is not None
+    assert command.help
+    assert command.short_help
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+            assert str(parameter.envvar).startswith("STAGEPIPE_")
+
+
+def test_names_that_are_no_utf8_do_not_break_output(project) -> None:
+    """A file name that is not UTF-8 is shown with its byte escaped, by every command."""
+    name = os.fsdecode(b"\xff.csv")
+    try:
+        (project.folder / name).write_text("id,word\nx,y\n")
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    text = (project.folder / "pipeline.toml").read_text().replace('"a.csv"', '"*.csv"')
+    project.write("pipeline.toml", text.replace("50%", "90%"))
+    assert "\\xff.csv" in project.run("plan", "-v").stdout
+    assert project.json("run", "-q")["rows"]["rejected"] == 2
+    assert "\\xff.csv:2" in project.run("rejects").stdout
+    assert "\\xff.csv" in project.run("rejects", "--csv").stdout
+
+
+def test_a_reader_that_leaves_ends_it_quietly(project) -> None:
+    """rejects into head says nothing of a broken pipe."""
+    project.write("a.csv", "id,word\n" + "bad,x\n" * 5_000)
+    text = (project.folder / "pipeline.toml").read_text().replace("50%", "100%")
+    project.write("pipeline.toml", text)
+    project.run("run", "-q")
+    with project.start("rejects") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"a.csv:2\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def test_paths_are_shown_from_where_the_user_stands(project) -> None:
+    """Run from another folder, the summary's paths can be opened from there."""
+    elsewhere = project.folder / "deep"
+    elsewhere.mkdir()
+    done = subprocess.run(
+        [*_program(), "run", "../pipeline.toml"], cwd=elsewhere, capture_output=True, check=True
+    )
+    assert b"outputs   ../out/words" in done.stdout
+    assert b"stagepipe rejects -p ../pipeline.toml" in done.stdout
+    assert Path(elsewhere / "../out/words").is_dir()
+
+
+def _program() -> list[str]:
+    import sys
+
+    return [sys.executable, "-m", "stagepipe"]

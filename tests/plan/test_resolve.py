@@ -1,0 +1,211 @@
+"""What is checked before a file is opened: steps, options, columns, patterns, plugins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stagepipe.errors import PipelineError
+from stagepipe.plan.planner import check
+
+def faults(project: Any) -> list[str]:
+    with pytest.raises(PipelineError) as caught:
+        check(project.load())
+    found = [str(fault).removeprefix(f"{project.root}/") for fault in caught.value.faults]
+    assert found
+    return found
+
+
+def fault(project: Any, first: str, **declared: Any) -> str:
+    """The one fault of a pipeline with these steps."""
+    project.declare(first=first, **declared)
+    (found,) = faults(project)
+    return found
+
+
+def at(project: Any, text: str) -> str:
+    """The place of some text in the pipeline file."""
+    lines = (project.root / "pipeline.toml").read_text().split("\n")
+    for number, line in enumerate(lines, 1):
+        if text in line:
+            return f"pipeline.toml:{number}:{line.index(text) + 1}: "
+    raise AssertionError(text)
+
+
+def test_a_step_that_does_not_exist_has_a_place_and_a_near_name(project: Any) -> None:
+    """A misspelt step is named with line and column and the nearest right name."""
+    text = fault(project, '"strip_txt"')
+    assert text.startswith(at(project, '"strip_txt"'))
+    assert "there is no step 'strip_txt'; did you mean 'strip_text'?" in text
+
+
+@pytest.mark.parametrize(
+    ("step", "place", "message"),
+    [
+        (
+            '{ use = "select", columns = ["id"], colums = ["id"] }',
+            "colums",
+            "step 'select' has no option 'colums'; did you mean 'columns'?",
+        ),
+        ('{ use = "select" }', '{ use = "select" }', "step 'select' lacks its option 'columns'"),
+        ('{ use = "select", columns = 5 }', "columns = 5", "columns of step 'select'"),
+        (
+            '{ use = "join", file = "no.csv", on = "id" }',
+            'file = "no.csv"',
+            "no.csv cannot be read: No such file or directory",
+        ),
+        (
+            '{ use = "join", file = "ref.csv", on = "id", how = "lft" }',
+            'how = "lft"',
+            "how of step 'join'",
+        ),
+        (
+            '{ use = "join", file = "ref.csv", on = "no" }',
+            '{ use = "join"',
+            "step 'join': ",
+        ),
+        (
+            '{ use = "join", file = "ref.csv", on = "id", columns = ["nme"] }',
+            '{ use = "join"',
+            "ref.csv has no column 'nme'; it has id, name",
+        ),
+        (
+            '{ use = "select", columns = ["wrd"] }',
+            '{ use = "select"',
+            "step 'select': there is no column 'wrd'; did you mean 'word'?",
+        ),
+        (
+            '{ use = "filter", expression = "wrd = 1" }',
+            '{ use = "filter"',
+            "step 'filter': there is no column 'wrd'; did you mean 'word'?",
+        ),
+        (
+            '{ use = "derive", column = "x", expression = "idd + 1" }',
+            '{ use = "derive"',
+            "step 'derive': there is no column 'idd'; did you mean 'id'?",
+        ),
+        (
+            '{ use = "rename", columns = { xyz = "b" } }',
+            '{ use = "rename"',
+            "step 'rename': there is no column 'xyz'; there are: id, word",
+        ),
+        ('{ use = "filter", expression = "id >" }', '{ use = "filter"', "step 'filter': "),
+        ('{ use = "derive", column = "x", expression = "NOFUN(id)" }', '{ use = "derive"', "nofun"),
+        ('{ use = "strip_text", columns = ["id"] }', '{ use = "strip_text"', "step 'strip_text': "),
+    ],
+)
+def test_a_faulty_step_is_found_at_check(
+    project: Any, step: str, place: str, message: str
+) -> None:
+    """Wrong options, columns and expressions are found without any data, each with its place."""
+    project.write("ref.csv", "id,name\n1,a\n")
+    text = fault(project, step)
+    assert text.startswith(at(project, place))
+    assert message.lower() in text.lower()
+    assert "\n" not in text
+
+
+def test_a_column_that_an_earlier_step_took_is_missed(project: Any) -> None:
+    """Columns are followed from step to step and from stage to stage."""
+    later = '[[stage]]\nname = "later"\nsteps = [{ use = "select", columns = ["word"] }]'
+    text = fault(project, '{ use = "rename", columns = { word = "text" } }', stages=later)
+    assert "there is no column 'word'; there are: id, text" in text
+    assert text.startswith(at(project, '{ use = "select"'))
+
+
+def test_all_faults_come_at_once(project: Any) -> None:
+    """Unknown steps, wrong options and patterns of all stages are reported together."""
+    project.declare(
+        first='"no_step", { use = "select", nope = 1 }',
+        stages='[[stage]]\nname = "later"\nsteps = ["nor_this"]',
+        columns='code = { type = "string", pattern = "(?=a)" }',
+    )
+    found = faults(project)
+    for word in ("no_step", "nope", "columns", "nor_this", "pattern"):
+        assert sum(word in text for text in found) == 1, word
+    assert len(found) == 5
+
+
+@pytest.mark.parametrize("pattern", ["(?=a)", "(", r"(a)\\1"])
+def test_a_pattern_that_re2_does_not_take_is_found(project: Any, pattern: str) -> None:
+    """A pattern that only Python's `re` takes is refused before the run."""
+    project.declare(columns=f'code = {{ type = "string", pattern = "{pattern}" }}')
+    (text,) = faults(project)
+    assert "pattern" in text
+    assert text.startswith(at(project, f'pattern = "{pattern}"'))
+
+
+def plugin(project: Any, code: str, name: str = "own.py", steps: str = "") -> None:
+    project.write(name, f"import sys\nimport polars as pl\nfrom stagepipe import step\n\n{code}\n")
+    project.declare(settings=f'plugins = ["{name}"]', first=steps)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("def broken(:", "own.py does not import: SyntaxError"),
+        ("import no_such_module", "does not import: ModuleNotFoundError: No module named"),
+        ("x = 1 / 0", "ZeroDivisionError: division by zero (line 5)"),
+        ("sys.exit(0)", "does not import: SystemExit: 0 (line 5)"),
+        ("@step\ndef s(*, x: int): ...", "step 's' (", ),
+        ("@step\ndef s(frame, x): ...", "x must be keyword-only"),
+        ("@step\ndef select(frame): ...", "step 'select' is in built-in and in"),
+        ("@step(scope='all')\ndef s(frame): ...", "scope='all' is not available yet"),
+        ("@step(io_bound=True)\ndef s(frame): ...", "io_bound is not available yet"),
+        ("@step\ndef s(frame, *, reject): ...", "reject is not available yet"),
+        (
+            "from stagepipe import hookimpl\n@hookimpl\ndef stagepipe_redaers(): ...",
+            "stagepipe_redaers",
+        ),
+    ],
+)
+def test_a_plugin_that_is_wrong_is_named_with_its_line(
+    project: Any, code: str, message: str
+) -> None:
+    """A plugin file that does not import, or declares a step wrongly, is a fault with a place."""
+    plugin(project, code)
+    (text,) = faults(project)
+    assert text.startswith(at(project, '"own.py"'))
+    assert message in text
+
+
+@pytest.mark.parametrize("name", ["csv.py", "polars.py"])
+def test_a_plugin_does_not_shadow_a_module(project: Any, name: str) -> None:
+    """A plugin file named like another module would take its place in the workers."""
+    plugin(project, "", name)
+    assert "has the name of another module: rename it" in faults(project)[0]
+
+
+def test_a_plugin_file_that_is_not_there_is_named(project: Any) -> None:
+    """A missing plugin file is a fault of the line that names it."""
+    project.declare(settings='plugins = ["gone.py"]')
+    (text,) = faults(project)
+    assert "gone.py does not exist" in text
+    assert text.startswith(at(project, '"gone.py"'))
+
+
+def test_a_plugin_named_twice_is_a_fault(project: Any) -> None:
+    """The second mention of a plugin file is pointed at."""
+    project.write("own.py", "")
+    project.declare(settings='plugins = ["own.py", "own.py"]')
+    (text,) = faults(project)
+    assert "named twice" in text
+
+
+def test_options_are_checked_by_their_annotations(project: Any) -> None:
+    """A plugin's keyword-only arguments are its options, with their types and defaults."""
+    code = "@step\ndef cut(frame, *, by: int, note: str = 'n'):\n    return frame.head(by)"
+    plugin(project, code, steps='{ use = "cut", by = "many" }')
+    (text,) = faults(project)
+    assert "by of step 'cut'" in text
+    assert text.startswith(at(project, 'by = "many"'))
+
+
+@pytest.mark.parametrize(
+    "body", ["raise RuntimeError('no rows')", "sys.exit(3)", "return frame.rows()[0]", "return 5"]
+)
+def test_a_plugin_step_may_fail_without_rows(project: Any, body: str) -> None:
+    """A plugin's own step that cannot do without rows is no fault before the run."""
+    plugin(project, f"@step\ndef odd(frame):\n    {body}", steps='"odd", "strip_text"')
+    check(project.load())

@@ -1,0 +1,354 @@
+"""The flush: a table is shown whole or not at all, wherever it is stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stagepipe.errors import OutputError
+from stagepipe.model import Part
+from stagepipe.record.manifest import manifest_path, shown
+from stagepipe.run import flush
+from stagepipe.run.flush import TablePlace
+
+OLD = {"a": "aaa", "b": "bb"}
+NEW = {"a": "aaa", "c": "cccc", "empty": ""}
+
+
+def parts(spool: Path, contents: dict[str, str]) -> list[Part]:
+    """Files as workers leave them; one row for each character."""
+    spool.mkdir(parents=True, exist_ok=True)
+    found = []
+    for chunk, (name, text) in enumerate(contents.items()):
+        path = spool / f"{name}.txt"
+        path.write_text(text)
+        sha256 = hashlib.sha256(text.encode()).hexdigest()
+        found.append(Part(chunk, str(path), len(text), len(text), sha256, f"key-{name}"))
+    return found
+
+
+def place(root: Path) -> TablePlace:
+    return TablePlace(root / "out/table", "pipeline", "stage", root)
+
+
+def read(root: Path) -> list[str] | None:
+    """The table's contents, in the order of its files; None where there is no table."""
+    table = root / "out/table"
+    if not table.exists():
+        return None
+    return [path.read_text() for path in sorted(table.iterdir())]
+
+
+def contents(of: dict[str, str]) -> list[str]:
+    return [text for text in of.values() if text]
+
+
+def is_clean(root: Path) -> bool:
+    """Whether nothing but the table and its manifest is there."""
+    return {path.name for path in (root / "out").iterdir()} == {"table", ".table.manifest.json"}
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system than pytest's."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("/dev/shm is no other file system than the temporary folder")
+    with tempfile.TemporaryDirectory(dir=memory) as name:
+        yield Path(name)
+
+
+def test_a_new_table_holds_its_parts_in_order(tmp_path: Path) -> None:
+    """Names sort in chunk order and say generation, chunk and content; empty parts are left out."""
+    found = parts(tmp_path / "spool", NEW)
+    output = publish(tmp_path, found)
+    names = sorted(path.name for path in (tmp_path / "out/table").iterdir())
+    assert names == [f"0001-{n:06}-{found[n].sha256[:8]}.txt" for n in (0, 1)]
+    assert read(tmp_path) == ["aaa", "cccc"]
+    assert (output.path, output.rows, output.files, output.bytes) == ("out/table", 7, 2, 7)
+    assert output.changed
+    assert is_clean(tmp_path)
+
+
+def publish(root: Path, found: Sequence[Part]) -> Any:
+    place(root).prepare()
+    return place(root).publish(found)
+
+
+def test_a_replaced_table_is_wholly_another(tmp_path: Path) -> None:
+    """Nothing of the old table stays beside the new one."""
+    publish(tmp_path, parts(tmp_path / "spool", OLD))
+    assert publish(tmp_path, parts(tmp_path / "spool", NEW)).changed
+    assert read(tmp_path) == contents(NEW)
+    assert is_clean(tmp_path)
+
+
+def test_the_same_parts_change_nothing(tmp_path: Path) -> None:
+    """A table that shows just these parts keeps its files, their inodes and their times."""
+    found = parts(tmp_path / "spool", OLD)
+    publish(tmp_path, found)
+    before = [(p.name, p.stat().st_ino, p.stat().st_mtime_ns) for p in (tmp_path / "out/table").iterdir()]
+    output = publish(tmp_path, found)
+    after = [(p.name, p.stat().st_ino, p.stat().st_mtime_ns) for p in (tmp_path / "out/table").iterdir()]
+    assert before == after
+    assert not output.changed
+
+
+def test_the_same_rows_under_other_keys_are_noted(tmp_path: Path) -> None:
+    """Where other keys made the same rows, the table stays and its manifest knows the new keys."""
+    found = parts(tmp_path / "spool", OLD)
+    publish(tmp_path, found)
+    renamed = [part.__class__(*(*_fields(part)[:-1], f"new-{part.key}")) for part in found]
+    assert not publish(tmp_path, renamed).changed
+    manifest = shown(tmp_path / "out/table")
+    assert manifest is not None
+    assert manifest.keys == ("new-key-a", "new-key-b")
+
+
+def _fields(part: Part) -> list[Any]:
+    return [getattr(part, name) for name in part.__dataclass_fields__]
+
+
+def test_a_table_without_rows_has_one_file(tmp_path: Path) -> None:
+    """So that a reader finds at least the columns."""
+    output = publish(tmp_path, parts(tmp_path / "spool", {"x": "", "y": ""}))
+    assert (output.rows, output.files) == (0, 1)
+    assert read(tmp_path) == [""]
+    manifest = shown(tmp_path / "out/table")
+    assert manifest is not None
+    assert manifest.keys == ("key-x", "key-y")
+
+
+def test_on_one_file_system_parts_are_linked(tmp_path: Path) -> None:
+    """No byte is copied where a hard link does."""
+    found = parts(tmp_path / "spool", {"a": "aaa"})
+    publish(tmp_path, found)
+    (file,) = (tmp_path / "out/table").iterdir()
+    assert file.stat().st_ino == Path(found[0].path).stat().st_ino
+
+
+def test_across_file_systems_parts_are_copied(tmp_path: Path, other_disk: Path) -> None:
+    """The swap stays on the sink's own file system, and is as whole as ever."""
+    publish(tmp_path, parts(other_disk / "spool", OLD))
+    publish(tmp_path, parts(other_disk / "spool", NEW))
+    assert read(tmp_path) == contents(NEW)
+    assert is_clean(tmp_path)
+
+
+def test_without_an_exchange_the_table_is_renamed_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system that cannot swap two folders in one instant still ends with the right one."""
+    monkeypatch.setattr(flush, "_exchange", lambda one, other: False)
+    publish(tmp_path, parts(tmp_path / "spool", OLD))
+    publish(tmp_path, parts(tmp_path / "spool", NEW))
+    assert read(tmp_path) == contents(NEW)
+    assert is_clean(tmp_path)
+
+
+def test_exchange_swaps_two_folders(tmp_path: Path) -> None:
+    """Both names are there all the time, each with the other's content afterwards."""
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    if not flush._exchange(tmp_path / "one", tmp_path / "other"):
+        pytest.skip("this file system has no RENAME_EXCHANGE")
+    assert [path.name for path in (tmp_path / "one").iterdir()] == ["other"]
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["one"]
+
+
+def test_exchange_says_what_went_wrong(tmp_path: Path) -> None:
+    """An error that is no lack of the system is raised."""
+    with pytest.raises(FileNotFoundError):
+        flush._exchange(tmp_path / "one", tmp_path / "other")
+
+
+def test_a_lost_part_leaves_the_old_table(tmp_path: Path) -> None:
+    """When a part cannot be had, the old table stands, and the next run clears up."""
+    publish(tmp_path, parts(tmp_path / "spool", OLD))
+    found = parts(tmp_path / "spool", NEW)
+    Path(found[1].path).unlink()
+    with pytest.raises(OutputError, match="cannot be written"):
+        publish(tmp_path, found)
+    assert read(tmp_path) == contents(OLD)
+    place(tmp_path).prepare()
+    assert is_clean(tmp_path)
+    current = place(tmp_path).current()
+    assert current is not None
+    assert current.rows == 5
+
+
+@pytest.mark.parametrize("where", ["out", "."])
+def test_a_file_where_the_folder_should_be_is_refused(tmp_path: Path, where: str) -> None:
+    """An output folder that cannot be made is a clear error before the run."""
+    if where == "out":
+        (tmp_path / "out").write_text("mine")
+        root = tmp_path
+    else:
+        (tmp_path / "root").write_text("mine")
+        root = tmp_path / "root"
+    with pytest.raises(OutputError, match=r"output folder .* cannot be written"):
+        place(root).prepare()
+
+
+def test_a_place_that_nobody_wrote_has_no_output(tmp_path: Path) -> None:
+    """What stagepipe does not know it does not report."""
+    assert place(tmp_path).current() is None
+    (tmp_path / "out/table").mkdir(parents=True)
+    (tmp_path / "out/table/x").touch()
+    assert place(tmp_path).current() is None
+
+
+# -- killed between any two operations -----------------------------------------------------------
+
+CHILD = """\
+import json, os, signal, sys
+from pathlib import Path
+from stagepipe.model import Part
+from stagepipe.run import flush
+
+root, action, kill_at, has_exchange, found = json.loads(sys.argv[1])
+if not has_exchange:
+    flush._exchange = lambda one, other: False
+place = flush.TablePlace(Path(root) / "out/table", "pipeline", "stage", Path(root))
+found = [Part(*fields) for fields in found]
+count = 0
+
+def hook(event, arguments):
+    # Called before each operation: the one with the number is not done any more.
+    global count
+    if event in ("os.rename", "os.link", "os.mkdir", "os.rmdir", "os.remove", "open",
+                 "shutil.rmtree", "shutil.copyfile", "os.scandir", "ctypes.dlsym"):
+        if count == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        count += 1
+
+sys.addaudithook(hook)
+place.publish(found) if action == "publish" else place.prepare()
+"""
+
+
+def is_killed(
+    root: Path, action: str, kill_at: int, *, has_exchange: bool, found: Sequence[Part] = ()
+) -> bool:
+    """Do the action in a process that dies before its operation number `kill_at`, if it has so
+    many."""
+    argument = json.dumps([str(root), action, kill_at, has_exchange, [_fields(p) for p in found]])
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, argument], capture_output=True, text=True, check=False
+    )
+    assert child.returncode in (0, -signal.SIGKILL), child.stderr
+    return child.returncode != 0
+
+
+def start(root: Path, spool: Path, before: dict[str, str] | None) -> list[Part]:
+    """A place with an old table or without, and the parts of a new one."""
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+    if before is not None:
+        publish(root, parts(spool / "old", before))
+    place(root).prepare()
+    return parts(spool / "new", NEW)
+
+
+@pytest.mark.parametrize(
+    ("before", "has_exchange"),
+    [(None, True), (OLD, True), (NEW, True), (OLD, False)],
+    ids=["new", "replace", "unchanged", "fallback"],
+)
+def test_a_kill_anywhere_leaves_a_whole_table(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    before: dict[str, str] | None,
+    has_exchange: bool,
+) -> None:
+    """Killed before any of its operations, `publish` leaves the old table or the new one, and a
+    second try ends with the new one and nothing beside it."""
+    if not has_exchange:
+        monkeypatch.setattr(flush, "_exchange", lambda one, other: False)
+    root = tmp_path / "root"
+    seen = set()
+    for kill_at in range(200):
+        found = start(root, tmp_path / "spool", before)
+        was_killed = is_killed(
+            root, "publish", kill_at, has_exchange=has_exchange, found=found
+        )
+        now = read(root)
+        seen.add("new" if now == contents(NEW) else "old")
+        allowed: list[list[str] | None] = [contents(NEW)]
+        allowed.append(None if before is None else contents(before))
+        if not has_exchange:
+            allowed.append(None)  # between the two renames there is no table, and none in part
+        assert now in allowed
+        place(root).prepare()
+        assert read(root) in (allowed[:2])
+        assert shown(root / "out/table") is not None or read(root) is None
+        publish(root, found)
+        assert read(root) == contents(NEW)
+        assert is_clean(root)
+        if not was_killed:
+            break
+    else:
+        raise AssertionError("it never came to its end")
+    assert kill_at > 5
+    assert seen == ({"new"} if before == NEW else {"old", "new"})
+
+
+@pytest.mark.parametrize("has_exchange", [True, False], ids=["exchange", "fallback"])
+def test_a_kill_while_clearing_up_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_exchange: bool
+) -> None:
+    """After each state that a killed `publish` leaves, `prepare` may be killed anywhere too: the
+    table is still whole, and still known."""
+    if not has_exchange:
+        monkeypatch.setattr(flush, "_exchange", lambda one, other: False)
+    root, left = tmp_path / "root", tmp_path / "left"
+    states = set()
+    for kill_at in range(200):
+        found = start(root, tmp_path / "spool", OLD)
+        was_killed = is_killed(
+            root, "publish", kill_at, has_exchange=has_exchange, found=found
+        )
+        new = sum(1 for _ in (root / "out/.table.new").glob("*"))
+        state = (tuple(sorted(path.name for path in (root / "out").iterdir())), repr(read(root)), bool(new))
+        if state in states and was_killed:
+            continue
+        states.add(state)
+        shutil.rmtree(left, ignore_errors=True)
+        shutil.copytree(root, left, symlinks=True)
+        for second in range(100):
+            shutil.rmtree(root)
+            shutil.copytree(left, root, symlinks=True)
+            again = is_killed(root, "prepare", second, has_exchange=has_exchange)
+            if read(root) is not None or has_exchange:
+                assert read(root) in (contents(OLD), contents(NEW))
+                assert shown(root / "out/table") is not None
+            place(root).prepare()
+            assert read(root) in (contents(OLD), contents(NEW))
+            assert shown(root / "out/table") is not None
+            assert is_clean(root)
+            if not again:
+                break
+        if not was_killed:
+            break
+    assert len(states) > 5
+
+
+def test_the_manifest_lies_beside_the_table(tmp_path: Path) -> None:
+    """Readers take all that they find in a table's folder: the manifest is not among it."""
+    publish(tmp_path, parts(tmp_path / "spool", OLD))
+    path = manifest_path(tmp_path / "out/table")
+    assert path.parent == tmp_path / "out"
+    assert path.name.startswith(".")
+    assert os.access(path, os.R_OK)

@@ -1,0 +1,215 @@
+"""What may start now, and when to ask again."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stagepipe.model import Chunk, Decision, Task
+from stagepipe.run.limits import Limits, SourceLimits
+
+
+def task(source: str, index: int) -> Task:
+    return Task(0, Chunk(index, source, ()), f"{source}{index}", {}, Decision.MADE, "new")
+
+
+def tasks(**counts: int) -> list[Task]:
+    found: list[Task] = []
+    for source, count in counts.items():
+        found += [task(source, len(found) + number) for number in range(count)]
+    return found
+
+
+def start_all(limits: Limits, now: float) -> list[str]:
+    """The sources of the tasks that start now."""
+    started = []
+    while (found := limits.next_task(now)) is not None:
+        started.append(found.chunk.source)
+    return started
+
+
+@pytest.mark.parametrize(
+    ("counts", "caps", "sources", "started"),
+    [
+        ({"a": 3}, {}, {"a": ()}, "aaa"),
+        ({"a": 3}, {"jobs": 2}, {"a": ("jobs",)}, "aa"),
+        ({"a": 3, "b": 3}, {"jobs": 4}, {"a": ("jobs",), "b": ("jobs",)}, "abab"),
+        ({"a": 3, "b": 3}, {"jobs": 9, "x": 1}, {"a": ("jobs", "x"), "b": ("jobs",)}, "abbb"),
+        ({"a": 2, "b": 2}, {"nas": 1}, {"a": ("nas",), "b": ("nas",)}, "a"),
+        ({"a": 2, "b": 2, "c": 2}, {"nas": 2}, {"a": ("nas",), "b": ("nas",), "c": ()}, "abcc"),
+        ({"a": 2, "b": 1}, {"one": 1, "two": 2}, {"a": ("two", "one"), "b": ("two",)}, "ab"),
+    ],
+)
+def test_what_starts_at_once(
+    counts: dict[str, int],
+    caps: dict[str, int],
+    sources: dict[str, tuple[str, ...]],
+    started: str,
+) -> None:
+    """So much starts as all caps together have room for, in turn among the sources."""
+    declared = {name: SourceLimits(held) for name, held in sources.items()}
+    assert "".join(start_all(Limits(tasks(**counts), declared, caps), 0)) == started
+
+
+def test_a_task_takes_all_its_caps_or_none() -> None:
+    """A task that waits for one cap holds nothing of another meanwhile."""
+    sources = {"a": SourceLimits(("one", "two")), "b": SourceLimits(("one",)), "c": SourceLimits(("two",))}
+    limits = Limits(tasks(a=1, b=1, c=1), sources, {"one": 1, "two": 1})
+    first = limits.next_task(0)
+    assert first is not None
+    assert first.chunk.source == "a"
+    assert limits.next_task(0) is None
+    assert limits.waiting_for(0) == {"b": "one", "c": "two"}
+    limits.finished(first)
+    assert start_all(limits, 0) == ["b", "c"]
+    assert limits.is_drained
+
+
+def test_a_finished_task_makes_room_for_the_source_with_fewest_in_flight() -> None:
+    """Turns are fair: a source with many tasks does not keep out one with few."""
+    shared = SourceLimits(("jobs",))
+    limits = Limits(tasks(big=100, small=2), {"big": shared, "small": shared}, {"jobs": 2})
+    order = []
+    running = [limits.next_task(0), limits.next_task(0)]
+    while running:
+        done = running.pop(0)
+        assert done is not None
+        order.append(done.chunk.source)
+        limits.finished(done)
+        if (following := limits.next_task(0)) is not None:
+            running.append(following)
+    assert order[:4].count("small") == 2
+    assert len(order) == 102
+
+
+def test_tasks_of_a_source_start_in_order() -> None:
+    """Chunks of one source start one after the other, as they are numbered."""
+    limits = Limits(tasks(a=5), {"a": SourceLimits()}, {})
+    started = [limits.next_task(0) for _ in range(5)]
+    assert [found.chunk.index for found in started if found] == [0, 1, 2, 3, 4]
+    assert limits.next_task(0) is None
+
+
+def test_first_starts_keep_their_distance() -> None:
+    """With start_delay a source begins that long after the one before it began."""
+    sources = {"a": SourceLimits((), 5.0), "b": SourceLimits((), 2.0), "c": SourceLimits((), 0.5)}
+    limits = Limits(tasks(a=1, b=2, c=1), sources, {})
+    assert start_all(limits, 100.0) == ["a"]
+    assert limits.waiting_for(100.0) == {"b": "start_delay", "c": "start_delay"}
+    assert limits.wake_at(100.0) == 102.0
+    assert start_all(limits, 101.9) == []
+    assert start_all(limits, 102.3) == ["b", "b"]
+    assert limits.wake_at(102.3) == 102.8
+    assert start_all(limits, 102.8) == ["c"]
+    assert limits.wake_at(102.8) is None
+
+
+def test_the_first_source_never_waits() -> None:
+    """There is no source before the first, whatever its start_delay."""
+    limits = Limits(tasks(a=1), {"a": SourceLimits((), 60.0)}, {})
+    assert limits.wake_at(0) is None
+    assert start_all(limits, 0) == ["a"]
+
+
+def test_a_source_without_a_delay_waits_for_nobody() -> None:
+    """Only the source that asks for a distance keeps one."""
+    sources = {"a": SourceLimits(), "b": SourceLimits((), 9.0), "c": SourceLimits()}
+    assert sorted(start_all(Limits(tasks(a=1, b=1, c=1), sources, {}), 0)) == ["a", "c"]
+
+
+def test_a_delay_counts_from_the_real_start() -> None:
+    """A source that was itself held up by a cap delays the one after it from its own start."""
+    sources = {
+        "a": SourceLimits(("jobs",)),
+        "b": SourceLimits(("jobs",), 1.0),
+        "c": SourceLimits((), 1.0),
+    }
+    limits = Limits(tasks(a=1, b=1, c=1), sources, {"jobs": 1})
+    first = limits.next_task(0)
+    assert first is not None
+    assert limits.next_task(50) is None
+    assert limits.wake_at(50) is None
+    limits.finished(first)
+    assert start_all(limits, 50) == ["b"]
+    assert limits.wake_at(50) == 51
+
+
+@st.composite
+def settings(draw: st.DrawFn) -> dict[str, Any]:
+    """Some sources with tasks, caps of every kind, and delays."""
+    names = draw(st.lists(st.sampled_from("abcde"), min_size=1, max_size=5, unique=True))
+    cap_names = ["jobs", *draw(st.sets(st.sampled_from(["nas", "wan", "stage"])))]
+    caps = {name: draw(st.integers(1, 4)) for name in cap_names}
+    sources = {
+        name: SourceLimits(
+            tuple(sorted(draw(st.sets(st.sampled_from(cap_names))) | {"jobs"})),
+            draw(st.sampled_from([0.0, 0.0, 0.5, 3.0])),
+        )
+        for name in names
+    }
+    counts = {name: draw(st.integers(1, 6)) for name in names}
+    return {"tasks": tasks(**counts), "sources": sources, "caps": caps}
+
+
+@given(settings(), st.integers(0, 2**32), st.floats(0, 1e6))
+def test_any_schedule_keeps_every_promise(declared: dict[str, Any], seed: int, now: float) -> None:
+    """No cap is ever exceeded, starts keep their distance, wake_at is never in the past and worth
+    waiting for, and everything starts once, in order."""
+    chance = random.Random(seed)
+    limits = Limits(**declared)
+    sources, caps = declared["sources"], declared["caps"]
+    order = list(dict.fromkeys(t.chunk.source for t in declared["tasks"]))
+    running: list[Task] = []
+    started: list[Task] = []
+    first_start: dict[str, float] = {}
+    for _ in range(1000):
+        while (found := limits.next_task(now)) is not None:
+            running.append(found)
+            started.append(found)
+            source = found.chunk.source
+            if source not in first_start:
+                first_start[source] = now
+                position = order.index(source)
+                if position and (delay := sources[source].start_delay):
+                    assert now >= first_start[order[position - 1]] + delay
+            held = Counter(cap for t in running for cap in sources[t.chunk.source].caps)
+            assert all(held[cap] <= room for cap, room in caps.items())
+        if limits.is_drained:
+            break
+        wake = limits.wake_at(now)
+        assert wake is None or wake > now
+        assert set(limits.waiting_for(now)) == {
+            t.chunk.source for t in declared["tasks"] if t not in started
+        }
+        if running and (wake is None or chance.random() < 0.7):
+            limits.finished(running.pop(chance.randrange(len(running))))
+        else:
+            assert wake is not None, "nothing runs and nothing would ever start"
+            now = wake
+            if not running:
+                assert limits.waiting_for(now) != {source: "start_delay" for source in order}
+    assert limits.is_drained
+    assert sorted(t.key for t in started) == sorted(t.key for t in declared["tasks"])
+    for source in order:
+        indices = [t.chunk.index for t in started if t.chunk.source == source]
+        assert indices == sorted(indices)
+
+
+@given(settings())
+def test_sources_take_turns(declared: dict[str, Any]) -> None:
+    """Among sources that may start, none gets two more tasks in flight than another that waits
+    for its turn alone."""
+    declared["sources"] = {name: SourceLimits(("jobs",)) for name in declared["sources"]}
+    limits = Limits(**declared)
+    total = Counter(t.chunk.source for t in declared["tasks"])
+    flying: Counter[str] = Counter()
+    while (found := limits.next_task(0)) is not None:
+        flying[found.chunk.source] += 1
+        for source, count in total.items():
+            if flying[source] < count:
+                assert flying[found.chunk.source] - flying[source] <= 1

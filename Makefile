@@ -41,4 +41,4 @@ bench: $(READY)  ## stagepipe and its peers on the same work, in turn
 	$(BIN)/python -m benchmarks
 
 clean:  ## remove what the other targets made
-	rm -rf .venv .venv-* docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis benchmarks/data sample_data/out
+	rm -rf .venv .venv-* docs/_build docs/reference .mypy_cache .ruff_cache .pytest_cache .hypothesis benchmarks/data sample_data/out

@@ -28,7 +28,8 @@ myst_heading_anchors = 4
 
 # A single backtick in a docstring marks code.
 default_role = "literal"
-autodoc_typehints = "description"
+autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 80

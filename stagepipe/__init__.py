@@ -35,10 +35,10 @@ if TYPE_CHECKING:
         Source,
         Stage,
         Use,
-        load,
     )
     from stagepipe.errors import StagepipeError
     from stagepipe.hookspecs import hookimpl
+    from stagepipe.plan.loading import load
     from stagepipe.plan.planner import Plan, plan
     from stagepipe.run.engine import run
     from stagepipe.run.result import RunResult
@@ -57,10 +57,10 @@ _HOMES = {
         "Source",
         "Stage",
         "Use",
-        "load",
     ),
     "stagepipe.errors": ("StagepipeError",),
     "stagepipe.hookspecs": ("hookimpl",),
+    "stagepipe.plan.loading": ("load",),
     "stagepipe.plan.planner": ("Plan", "plan"),
     "stagepipe.run.engine": ("run",),
     "stagepipe.run.result": ("RunResult",),

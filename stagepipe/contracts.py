@@ -62,8 +62,8 @@ def step(
         function: the step, when the decorator stands without brackets.
         name: the name in pipeline files; the function's own by default.
         reshapes: the step changes the number of rows by its nature.
-        scope: `"all"` for a step that needs every row at once.
-        io_bound: the step waits for a network rather than computing.
+        scope: `"all"` for a step that needs every row at once; not available yet.
+        io_bound: the step waits for a network rather than computing; not available yet.
     """
 
     def mark(function: StepFunction) -> StepFunction:

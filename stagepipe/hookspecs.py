@@ -2,8 +2,7 @@
 
 A plugin is a local file named in `plugins = [...]`, or an installed distribution with an entry
 point in the group `stagepipe`. Its `@step` functions need no hook: they are found by their mark.
-Hooks return names with import paths' objects; the same module is imported by the workers, so it
-must import without side effects.
+The same module is imported by the workers, so it must import without side effects.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ import pluggy
 
 from stagepipe import hookspecs
 from stagepipe.contracts import MARK, StepMark
-from stagepipe.errors import PluginError
+from stagepipe.errors import Interrupted, PluginError
 from stagepipe.hookspecs import GROUP
 
 if TYPE_CHECKING:
@@ -262,6 +262,8 @@ def _import_file(path: Path) -> ModuleType:
     importlib.invalidate_caches()
     try:
         module = importlib.import_module(name)
+    except Interrupted:  # a signal is no fault of the plugin
+        raise
     except (Exception, SystemExit) as error:
         raise PluginError(
             f"plugin file {path.name} does not import: {_said(error)}{_line_in(error, path)}"
@@ -276,6 +278,8 @@ def _import_file(path: Path) -> ModuleType:
 def _loaded(point: EntryPoint) -> ModuleType:
     try:
         module = point.load()
+    except Interrupted:  # a signal is no fault of the plugin
+        raise
     except (Exception, SystemExit) as error:
         raise PluginError(f"does not import: {_said(error)}") from error
     if not isinstance(module, ModuleType):

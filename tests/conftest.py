@@ -116,9 +116,7 @@ class Project:
         """Run in this process."""
         return stagepipe.run(self.load(*overrides), jobs=jobs, **how)
 
-    def start(
-        self, *arguments: str, cwd: Path | None = None, **how: Any
-    ) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, cwd: Path | None = None, **how: Any) -> subprocess.Popen[str]:
         """Start `stagepipe run --json` as a process of a session of its own."""
         return subprocess.Popen(
             [*COMMAND, "run", "--json", *arguments],
@@ -197,8 +195,6 @@ def project(tmp_path: Path) -> Iterator[Project]:
         file = getattr(sys.modules[name], "__file__", None)
         if file and Path(file).is_relative_to(tmp_path):
             del sys.modules[name]
-
-
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def _model(name: str) -> Any:
 
 
 def _described(name: str) -> str:
-    """The first paragraph of a model's docstring. What stands in brackets is said by the heading."""
+    """The first paragraph of a model's docstring; nothing where it repeats the heading."""
     text = " ".join((inspect.getdoc(_model(name)) or "").split("\n\n")[0].split())
     return (
         ""

@@ -8,9 +8,13 @@ from typing import Literal
 
 import polars as pl
 
+from stagepipe.builtin.expressions import row_expression
 from stagepipe.contracts import step
 
 Names = list[str]
+
+# Polars compares these with each other exactly; an unsigned one of 64 bits only with its like.
+_SMALL_INTEGERS = frozenset({pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32})
 
 
 @step
@@ -51,7 +55,7 @@ def filter(frame: pl.DataFrame, *, expression: str) -> pl.DataFrame:
     Args:
         expression: a polars SQL expression, like `distance > 500 AND carrier <> 'AA'`.
     """
-    return frame.filter(pl.sql_expr(expression))
+    return frame.filter(row_expression(expression))
 
 
 @step
@@ -62,7 +66,7 @@ def derive(frame: pl.DataFrame, *, column: str, expression: str) -> pl.DataFrame
         column: the name of the column.
         expression: a polars SQL expression, like `distance / (air_time / 60)`.
     """
-    return frame.with_columns(pl.sql_expr(expression).alias(column))
+    return frame.with_columns(row_expression(expression).alias(column))
 
 
 @step
@@ -90,15 +94,7 @@ def join(
     """
     keys = [on] if isinstance(on, str) else on
     file_keys = keys if file_on is None else [file_on] if isinstance(file_on, str) else file_on
-    stat = file.stat()
-    reference = _reference(str(file), stat.st_mtime_ns, stat.st_size, tuple(null_values or ()))
-    _check_columns(file, reference, file_keys)
-    twice = reference.select(file_keys).is_duplicated()
-    if twice.any():
-        example = reference.filter(twice).select(file_keys).row(0)
-        raise ValueError(
-            f"{file.name} has the key {example!r} more than once: a join needs unique keys"
-        )
+    reference = _reference_for(frame, keys, file, file_keys, null_values or [])
     if how in ("semi", "anti"):
         return frame.join(
             reference, left_on=keys, right_on=file_keys, how=how, maintain_order="left"
@@ -125,6 +121,37 @@ def join(
     )
 
 
+def _reference_for(
+    frame: pl.DataFrame, keys: Names, file: Path, file_keys: Names, null_values: Names
+) -> pl.DataFrame:
+    """The reference file with keys of the table's types, each of which stands there once."""
+    if len(keys) != len(file_keys):
+        raise ValueError(f"'on' names {len(keys)} columns, and 'file_on' {len(file_keys)}")
+    for key in keys:
+        if key not in frame.columns:
+            raise pl.exceptions.ColumnNotFoundError(f'unable to find column "{key}"')
+    stat = file.stat()
+    key_types = tuple((name, frame.schema[key]) for name, key in zip(file_keys, keys, strict=True))
+    words = ("", *null_values)
+    reference = _reference(str(file), stat.st_mtime_ns, stat.st_size, words, key_types)
+    _check_columns(file, reference, file_keys)
+    for (name, kind), key in zip(key_types, keys, strict=True):
+        found = reference.schema[name]
+        if found != kind and not _SMALL_INTEGERS.issuperset((found, kind)):
+            raise ValueError(
+                f"column {key!r} is {kind} in the table, but {name!r} is {found} in {file.name}: "
+                "keys must be of one type"
+            )
+    present = reference.select(file_keys).drop_nulls()  # a null is equal to nothing
+    twice = present.is_duplicated()
+    if twice.any():
+        raise ValueError(
+            f"{file.name} has the key {present.filter(twice).row(0)!r} more than once: "
+            "a join needs unique keys"
+        )
+    return reference
+
+
 def _check_columns(file: Path, reference: pl.DataFrame, names: Names) -> None:
     missing = [name for name in names if name not in reference.columns]
     if missing:
@@ -134,11 +161,52 @@ def _check_columns(file: Path, reference: pl.DataFrame, names: Names) -> None:
 
 
 @functools.lru_cache(maxsize=16)
-def _reference(path: str, _mtime_ns: int, _size: int, null_values: tuple[str, ...]) -> pl.DataFrame:
-    """The reference file, read once by each worker; time and size make a changed file another."""
+def _reference(
+    path: str,
+    _mtime_ns: int,
+    _size: int,
+    null_values: tuple[str, ...],
+    key_types: tuple[tuple[str, pl.DataType], ...],
+) -> pl.DataFrame:
+    """The reference file, read once by each worker; time and size make a changed file another.
+
+    In a CSV file the keys have the table's types, and what only looks like a number is text.
+    """
     if path.endswith(".parquet"):
         return pl.read_parquet(path)
-    return pl.read_csv(path, null_values=["", *null_values], infer_schema_length=None)
+    texts = pl.read_csv(path, null_values=list(null_values), infer_schema=False)
+    guessed = pl.read_csv(path, null_values=list(null_values), infer_schema_length=None)
+    columns = [
+        texts[name] if _loses_digits(texts[name], guessed[name]) else guessed[name]
+        for name in texts.columns
+    ]
+    for name, kind in key_types:
+        if name in texts.columns and (kind == pl.String or kind.is_integer() or kind == pl.Date):
+            columns[texts.columns.index(name)] = _key(texts[name], kind, path)
+    return pl.DataFrame(columns)
+
+
+def _key(texts: pl.Series, kind: pl.DataType, path: str) -> pl.Series:
+    kind = pl.Int64() if kind in _SMALL_INTEGERS else kind
+    values = texts.str.to_date("%Y-%m-%d", strict=False) if kind == pl.Date else texts
+    values = values.cast(kind, strict=False)
+    wrong = texts.filter(values.is_null() & texts.is_not_null())
+    if len(wrong):
+        raise ValueError(
+            f"column {texts.name!r} of {Path(path).name} is a key of type {kind}, "
+            f"and {wrong[0]!r} is none"
+        )
+    return values
+
+
+def _loses_digits(texts: pl.Series, values: pl.Series) -> bool:
+    """Whether numbers were made of texts that do not come back, such as `08123`."""
+    if values.dtype.is_float():
+        return bool(texts.str.contains(r"^[+-]?(0[0-9]|[0-9]{18})").any())
+    if values.dtype.is_integer():
+        is_same = values.cast(pl.String).eq_missing(texts)
+        return values.dtype != pl.Int64 or not is_same.all()
+    return False
 
 
 STEPS = {

@@ -25,10 +25,10 @@ def command(pipeline: Path, *, json_schema: bool, as_json: bool) -> None:
 
         out.json(schema())
         return
-    from stagepipe.declare import load
+    from stagepipe.plan.loading import load
     from stagepipe.plan.planner import check
 
-    checked = check(load(pipeline))
+    checked = check(load(pipeline), with_paths=True)
     if as_json:
         out.json({"ok": True, "faults": []})
         return

@@ -141,7 +141,7 @@ def run_object(row: Row) -> Row:
         "seconds": row["seconds"],
         "jobs": row["jobs"],
         "rows": rows,
-        "files": {"planned": row["files"], "dead": row["dead"]},
+        "files": {"read": row["files"] - row["dead"], "skipped": 0, "dead": row["dead"]},
         "rejects": row["rejects"],
         "error": error,
     }

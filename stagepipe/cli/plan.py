@@ -35,7 +35,7 @@ def show_plan(
     here: Session, pipeline: Path, overrides: tuple[str, ...], fresh: bool, as_json: bool
 ) -> None:
     """Make the plan and print it."""
-    from stagepipe.declare import load
+    from stagepipe.plan.loading import load
     from stagepipe.plan.planner import plan
 
     declared = load(pipeline, overrides)

@@ -8,16 +8,19 @@ to stderr from then on. Only this module knows the kept one.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from io import TextIOWrapper
-from typing import IO, Any
+from typing import IO, Any, TextIO
 
 from stagepipe.cli.wording import shown
+from stagepipe.errors import StagepipeError
 
 STDOUT, STDERR = 1, 2
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class OutputGoneError(Exception):
@@ -31,18 +34,16 @@ class Results:
         if sys.stdout is not None:
             with contextlib.suppress(OSError, ValueError):
                 sys.stdout.flush()
-        if not _is_open(STDERR):
-            # Else the next file that is opened would get the number, and the log lines.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), STDERR)
-        try:
-            kept = os.dup(STDOUT)  # not inherited: a worker must not hold a reader's pipe open
-        except OSError:
-            kept = os.open(os.devnull, os.O_WRONLY)
+        for descriptor in (STDOUT, STDERR):
+            if not _is_open(descriptor):
+                # Else the next file that is opened would get the number, and the log lines.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+        if sys.stderr is None:
+            sys.stderr = _text(STDERR)
+        kept = os.dup(STDOUT)  # not inherited: a worker must not hold a reader's pipe open
         os.dup2(STDERR, STDOUT)
         # A plugin that closes sys.stdout closes this object, not the descriptor.
-        sys.stdout = open(  # noqa: SIM115 - open for as long as the process lives
-            STDOUT, "w", buffering=1, errors="backslashreplace", closefd=False
-        )
+        sys.stdout = _text(STDOUT)
         self._kept = kept
         self._stream = TextIOWrapper(
             open(kept, "wb", closefd=False),  # noqa: SIM115
@@ -51,16 +52,6 @@ class Results:
             newline="\n",
             write_through=False,
         )
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether a person sees the results at once."""
-        return os.isatty(self._kept)
-
-    @property
-    def is_coloured(self) -> bool:
-        """Whether to colour them."""
-        return wants_colour(self._kept)
 
     def lines(self, *lines: str) -> None:
         """Write lines of text."""
@@ -91,9 +82,20 @@ class Results:
             yield self._stream
             self._stream.flush()
         except BrokenPipeError as error:
-            # What is left in the buffers has nowhere to go; at exit it must not be tried again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._kept)
+            self._give_up()
             raise OutputGoneError from error
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            self._give_up()
+            raise StagepipeError(
+                f"the results cannot be written to stdout: {error.strerror}",
+                "what was done is done: `stagepipe show` tells it again",
+            ) from error
+
+    def _give_up(self) -> None:
+        # What is left in the buffers has nowhere to go; at exit it must not be tried again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self._kept)
 
 
 def wants_colour(descriptor: int) -> bool:
@@ -103,6 +105,10 @@ def wants_colour(descriptor: int) -> bool:
     if os.environ.get("FORCE_COLOR"):
         return True
     return os.environ.get("TERM") != "dumb" and os.isatty(descriptor)
+
+
+def _text(descriptor: int) -> TextIO:
+    return open(descriptor, "w", buffering=1, errors="backslashreplace", closefd=False)
 
 
 def _is_open(descriptor: int) -> bool:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from stagepipe.cli.command import Command
 from stagepipe.cli.options import as_json, fresh, loudness, option, overrides, pipeline_argument
-from stagepipe.cli.session import session
+from stagepipe.cli.session import Session, session
+
+if TYPE_CHECKING:
+    from stagepipe.declare import Pipeline
+    from stagepipe.run.result import RunResult
 
 
 @click.command("run", cls=Command, short_help="Run a pipeline.")
@@ -41,7 +46,7 @@ def command(
         show_plan(here, pipeline, overrides, fresh, as_json)
         return 0
     from stagepipe.cli.watching import watching
-    from stagepipe.declare import load
+    from stagepipe.plan.loading import load
     from stagepipe.run.engine import run
 
     declared = load(pipeline, overrides)
@@ -55,6 +60,14 @@ def command(
             fail_fast=fail_fast,
             listeners=listeners,
         )
+    _tell(here, result, declared, _flags(pipeline), as_json)
+    return result.exit_code
+
+
+def _tell(
+    here: Session, result: RunResult, declared: Pipeline, flags: tuple[str, ...], as_json: bool
+) -> None:
+    """Say how it went: the error to stderr, the rest to stdout."""
     here.exit_code = result.exit_code
     here.signals.is_ending = True
     if result.error is not None:
@@ -66,8 +79,7 @@ def command(
     elif not (here.quiet and result.error is None):
         from stagepipe.cli.summary import summary
 
-        here.out.lines(*summary(result, declared, _flags(pipeline)))
-    return result.exit_code
+        here.out.lines(*summary(result, declared, flags))
 
 
 def _flags(pipeline: Path) -> tuple[str, ...]:

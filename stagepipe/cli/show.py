@@ -110,7 +110,7 @@ def _head(about: Mapping[str, Any]) -> Iterator[str]:
         yield field("rows", ", ".join(f"{number(rows[name])} {name}" for name in COUNTS))
     files = about["files"]
     dead = f", {count(files['dead'], 'dead letter')}" if files["dead"] else ""
-    yield field("files", f"{number(files['planned'])}{dead}")
+    yield field("files", f"{number(files['read'])} read{dead}")
     if about["error"]:
         yield field("error", about["error"]["message"])
         if about["error"]["hint"]:

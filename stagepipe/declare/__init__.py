@@ -6,7 +6,7 @@ Everything here is frozen, and checked when it is built: a wrong key or value ra
 
 from stagepipe.declare.editors import json_schema
 from stagepipe.declare.faults import fault_at
-from stagepipe.declare.load import load
+from stagepipe.declare.load import load, sketch
 from stagepipe.declare.models import Pipeline
 from stagepipe.declare.schema import Column, Schema
 from stagepipe.declare.sources import CsvDialect, Limit, Source
@@ -30,4 +30,5 @@ __all__ = [
     "fault_at",
     "json_schema",
     "load",
+    "sketch",
 ]

@@ -17,6 +17,7 @@ from stagepipe.declare.environment import fill_in
 from stagepipe.declare.faults import place_all
 from stagepipe.declare.models import Document, Pipeline
 from stagepipe.declare.overrides import Override, OverrideError, apply
+from stagepipe.declare.stages import Use
 from stagepipe.declare.words import Complaint
 from stagepipe.errors import Fault, PipelineError
 
@@ -44,6 +45,53 @@ def load(
     pipeline = checked.pipeline_in(path.absolute().parent, path)
     pipeline._overrides = tuple((each.path, each.text) for each in applied)
     return pipeline
+
+
+def sketch(
+    path: Path, overrides: Sequence[str] = (), environ: Mapping[str, str] = os.environ
+) -> Pipeline | None:
+    """Make of a faulty pipeline file what its plugins and steps can be checked by, if anything.
+
+    The names and places of plugins, stages and steps are the file's; all else is made up. A step
+    that is itself wrong stands as `strip_text`, so that the others keep their places.
+    """
+    try:
+        document = _parse(_read(path), str(path))
+    except PipelineError:
+        return None
+    applied, _ = _override(document, overrides)
+    document = fill_in(document, environ, [])
+    settings, stages = document.get("pipeline"), document.get("stage")
+    plugins = settings.get("plugins", []) if isinstance(settings, dict) else []
+    rough = {
+        "pipeline": {"name": "sketch", "plugins": [p for p in plugins if isinstance(p, str)]},
+        "source": [{"name": "sketch", "files": "sketch"}],
+        "schema": {"columns": {"sketch": "string"}},
+        "stage": [
+            {"name": f"stage-{index}", "steps": _sketched_steps(stage)}
+            for index, stage in enumerate(stages if isinstance(stages, list) else [])
+        ],
+    }
+    try:
+        checked = Document.model_validate(rough)
+    except ValidationError:
+        return None
+    pipeline = checked.pipeline_in(path.absolute().parent, path)
+    pipeline._overrides = tuple((each.path, each.text) for each in applied)
+    return pipeline
+
+
+def _sketched_steps(stage: Any) -> list[Any]:
+    steps = stage.get("steps", []) if isinstance(stage, dict) else []
+    return [_sketched_step(step) for step in (steps if isinstance(steps, list) else [])]
+
+
+def _sketched_step(step: Any) -> Any:
+    try:
+        Use.model_validate(step)
+    except ValidationError:
+        return "strip_text"
+    return step
 
 
 def _check(

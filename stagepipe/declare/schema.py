@@ -59,7 +59,7 @@ class Column(Declared):
         | None
     ) = Field(None, description="The only values that there may be.")
     pattern: StrictStr | None = Field(
-        None, description="A regular expression that must be found in the string."
+        None, description="A regular expression (RE2) that the whole string must match."
     )
     min_length: Count | None = Field(None, description="The fewest characters of a string.")
     max_length: Count | None = Field(None, description="The most characters of a string.")

@@ -29,6 +29,14 @@ class SourceFiles:
 
 def find_files(pipeline: Pipeline) -> tuple[SourceFiles, ...]:
     """Every source with its files. Raises InputError with all that is wrong, if anything is."""
+    found, faults = look_for_files(pipeline)
+    if faults:
+        raise InputError("\n".join(map(str, faults)))
+    return found
+
+
+def look_for_files(pipeline: Pipeline) -> tuple[tuple[SourceFiles, ...], list[Fault]]:
+    """Every source with its files, as far as they were found, and what is wrong."""
     faults: list[Fault] = []
     found: list[SourceFiles] = []
     owners: dict[tuple[int, int], tuple[str, str]] = {}
@@ -63,9 +71,7 @@ def find_files(pipeline: Pipeline) -> tuple[SourceFiles, ...]:
             files = tuple(sorted(by_name[name], key=lambda file: os.fsencode(file.path)))
             found.append(SourceFiles(name, source, files))
     faults += _same_names(pipeline, found)
-    if faults:
-        raise InputError("\n".join(map(str, faults)))
-    return tuple(found)
+    return tuple(found), faults
 
 
 def _matches(folder: Path, pattern: str) -> Iterator[tuple[str, str]]:

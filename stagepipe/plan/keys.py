@@ -78,7 +78,7 @@ def changed(before: Mapping[str, str] | None, now: Mapping[str, str]) -> str:
     if before is None:
         return "new"
     differences = [MEANING[name] for name in MEANING if before.get(name) != now.get(name)]
-    return "; ".join(differences) or "its finished part is gone"
+    return "; ".join(differences) or "its finished part is gone or damaged"
 
 
 def _plain(value: Any) -> Any:

@@ -7,21 +7,23 @@ part is taken when it is there, or when nobody needs it any more.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stagepipe.declare import Pipeline, Stage, fault_at
-from stagepipe.errors import OutputError, PipelineError
+from stagepipe.errors import Fault, OutputError, PipelineError
 from stagepipe.model import Chunk, Decision, InputFile, Receipt, Segment, Task, printable
 from stagepipe.plan import chunks, keys
-from stagepipe.plan.files import SourceFiles, find_files
+from stagepipe.plan.files import SourceFiles, find_files, look_for_files
+from stagepipe.plan.loading import in_file_order
 from stagepipe.plan.resolve import (
     SourceWork,
     StageWork,
     Work,
-    load_plugins,
-    resolve_stages,
+    find_steps,
+    reader_faults,
     table_spec,
     try_steps,
 )
@@ -92,28 +94,37 @@ class Plan:
         return (file for source in self.sources for file in source.files)
 
 
-def check(pipeline: Pipeline, *, to_run: bool = False) -> Checked:
-    """Everything but the data. `to_run` says that a run follows, so that the executor may begin to
-    get ready meanwhile. Raises PipelineError with all faults, and OutputError when a sink leads out
-    of the output folder."""
-    plugins = load_plugins(pipeline)
-    if to_run:
-        plugins.executor(pipeline.executor).prepare()
+def check(pipeline: Pipeline, *, to_run: bool = False, with_paths: bool = False) -> Checked:
+    """Everything but the data. Raises PipelineError with all faults.
+
+    Args:
+        pipeline: what to check.
+        to_run: a run follows, so that the executor may begin to get ready meanwhile.
+        with_paths: look for the sources' files and at the sinks' places too, which a plan does
+            in any case.
+    """
+    found = find_steps(pipeline)
+    if to_run and not found.faults:
+        found.plugins.executor(pipeline.executor).prepare()
     table = table_spec(pipeline)
-    stages = resolve_stages(pipeline, plugins, table)
-    faults = try_steps(pipeline, stages, table)
+    faults = [*found.faults, *reader_faults(pipeline, found.plugins, table)]
+    if not faults:
+        faults += try_steps(pipeline, found.stages, table)
+    faults += _leading_out(pipeline)
+    if with_paths:
+        faults += look_for_files(pipeline)[1]
+        faults += _taken_places(pipeline)
     if faults:
-        raise PipelineError(faults)
-    _check_places(pipeline)
+        raise PipelineError(in_file_order(faults))
     work = Work(
         folder=str(pipeline.folder),
         plugin_files=tuple(str(pipeline.folder / path) for path in pipeline.plugins),
         spool=str(spool_of(pipeline).folder),
         table=table,
         sources={},
-        stages=stages,
+        stages=found.stages,
     )
-    return Checked(pipeline, plugins, work)
+    return Checked(pipeline, found.plugins, work)
 
 
 def plan(pipeline: Pipeline, *, fresh: bool = False) -> Plan:
@@ -210,7 +221,7 @@ def _decide(
             decision, reason = Decision.MADE, f"{what} ended with dead letters"
         elif receipt is not None and not is_wanted:
             decision, reason = Decision.TAKEN, "done, and nothing needs its part again"
-        elif receipt is not None and spool.has_part(receipt):
+        elif receipt is not None and spool.is_sound(receipt):
             decision, reason = Decision.TAKEN, "its finished part is there"
         else:
             decision = Decision.MADE
@@ -265,15 +276,24 @@ def _source_work(source: SourceFiles) -> SourceWork:
     return SourceWork(declared.use, dialect)
 
 
-def _check_places(pipeline: Pipeline) -> None:
-    """Before anything touches them. Raises OutputError."""
+def _leading_out(pipeline: Pipeline) -> Iterator[Fault]:
+    """Sinks that a link leads out of the output folder, before anything touches them."""
     for index, stage in enumerate(pipeline.stages):
         if stage.sink is None:
             continue
         table = pipeline.output_path / stage.sink.path
         if not table.parent.resolve().is_relative_to(pipeline.output_path.resolve()):
             message = f"{table} leads out of the output folder through a link"
-            raise OutputError(str(fault_at(pipeline, ("stage", index, "sink", "path"), message)))
+            yield fault_at(pipeline, ("stage", index, "sink", "path"), message)
+
+
+def _taken_places(pipeline: Pipeline) -> Iterator[Fault]:
+    """Sinks whose place must not be taken, whatever the data are."""
+    for index, stage in enumerate(pipeline.stages):
+        if stage.sink is not None:
+            table = pipeline.output_path / stage.sink.path
+            if trouble := _trouble(table, "replace"):
+                yield fault_at(pipeline, ("stage", index, "sink", "path"), trouble)
 
 
 def _sink_plan(
@@ -285,26 +305,36 @@ def _sink_plan(
     table = pipeline.output_path / sink.path
     manifest = shown(table)
     is_current = manifest is not None and list(manifest.keys) == list(stage_keys)
-    try:
-        trouble = None if is_current else _trouble(table, sink.on_existing)
-    except OSError as error:
-        trouble = f"{table} cannot be looked at: {error.strerror}"
-    if trouble:
+    if not is_current and (trouble := _trouble(table, sink.on_existing)):
         raise OutputError(str(fault_at(pipeline, ("stage", index, "sink", "path"), trouble)))
     return SinkPlan(sink.use, table, is_current and is_trusted)
 
 
 def _trouble(table: Path, on_existing: str) -> str | None:
     """Why a new table must not take this place, if it must not."""
-    if table.is_symlink() or (table.exists() and not table.is_dir()):
-        return f"{table} is a file or a link, and would be replaced by a folder: move it away"
-    if not table.is_dir():
-        return None
-    if others := strangers(table):
-        return (
-            f"{table} holds what stagepipe did not write ({printable(others[0])}): "
-            "move it away, or choose another path"
-        )
-    if on_existing == "error" and any(table.iterdir()):
-        return f'{table} is there already: move it away, or set on_existing = "replace"'
+    try:
+        if table.is_symlink() or (table.exists() and not table.is_dir()):
+            return f"{table} is a file or a link, and would be replaced by a folder: move it away"
+        if not table.is_dir():
+            return _unwritable(table.parent)
+        if others := strangers(table):
+            return (
+                f"{table} holds what stagepipe did not write ({printable(others[0])}): "
+                "move it away, or choose another path"
+            )
+        if on_existing == "error" and any(table.iterdir()):
+            return f'{table} is there already: move it away, or set on_existing = "replace"'
+        return _unwritable(table.parent)
+    except OSError as error:
+        return f"{table} cannot be looked at: {error.strerror}"
+
+
+def _unwritable(folder: Path) -> str | None:
+    """Why nothing can be written in a folder that may still have to be made, if it cannot."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        return f"{folder} is not a folder: move it away, or set another 'output'"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"{folder} cannot be written: see who owns it, or set another 'output'"
     return None

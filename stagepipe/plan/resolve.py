@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stagepipe.contracts import ColumnSpec, TableSpec
-from stagepipe.declare import Column, ColumnType, Pipeline, Use, fault_at
-from stagepipe.errors import Fault, PipelineError, PluginError, StagepipeError
+from stagepipe.declare import Column, ColumnType, Pipeline, Stage, Use, fault_at
+from stagepipe.errors import Fault, PluginError, StagepipeError
 from stagepipe.plugins import Plugins, Step, StepName
 
 if TYPE_CHECKING:
@@ -66,53 +66,54 @@ class Work:
     stages: tuple[StageWork, ...]
 
 
-def load_plugins(pipeline: Pipeline) -> Plugins:
-    """The plugins that the pipeline names. Raises PipelineError with the lines that name them."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The stages of a pipeline with their steps and sinks found, as far as that went."""
+
+    plugins: Plugins
+    stages: tuple[StageWork, ...]
+    faults: list[Fault]
+
+
+def find_steps(pipeline: Pipeline) -> Found:
+    """Load the plugins that the pipeline names, and find its executor, steps and sinks."""
     plugins = Plugins()
-    faults = []
+    faults: list[Fault] = []
     for index, text in enumerate(pipeline.plugins):
         try:
             plugins.add_file(pipeline.folder / text)
         except PluginError as error:
             faults.append(fault_at(pipeline, ("pipeline", "plugins", index), error.message))
     if faults:
-        raise PipelineError(faults)
-    return plugins
-
-
-def resolve_stages(pipeline: Pipeline, plugins: Plugins, table: TableSpec) -> tuple[StageWork, ...]:
-    """The stages with their steps and sinks found. Raises PipelineError with all faults, those of
-    executor and readers too."""
-    faults = reader_faults(pipeline, plugins, table)
+        # What such a plugin would bring is not known: other names may be right.
+        return Found(plugins, (), faults)
     try:
         plugins.executor(pipeline.executor)
     except PluginError as error:
         faults.append(fault_at(pipeline, ("pipeline", "executor"), error.message))
-    stages = []
-    for index, stage in enumerate(pipeline.stages):
-        steps = [
-            found
-            for position, use in enumerate(stage.steps)
-            for found in _step(pipeline, plugins, use, ("stage", index, "steps", position), faults)
-        ]
-        if stage.sink is not None:
-            try:
-                plugins.sink(stage.sink.use)
-            except PluginError as error:
-                location = ("stage", index, "sink", "use")
-                faults.append(fault_at(pipeline, location, error.message))
-        sink = stage.sink
-        stages.append(
-            StageWork(
-                stage.name,
-                tuple(steps),
-                sink.use if sink else None,
-                dict(sink.options) if sink else {},
-            )
-        )
-    if faults:
-        raise PipelineError(faults)
-    return tuple(stages)
+    stages = [
+        _stage(pipeline, plugins, index, stage, faults)
+        for index, stage in enumerate(pipeline.stages)
+    ]
+    return Found(plugins, tuple(stages), faults)
+
+
+def _stage(
+    pipeline: Pipeline, plugins: Plugins, index: int, stage: Stage, faults: list[Fault]
+) -> StageWork:
+    steps = [
+        found
+        for position, use in enumerate(stage.steps)
+        for found in _step(pipeline, plugins, use, ("stage", index, "steps", position), faults)
+    ]
+    sink = stage.sink
+    if sink is None:
+        return StageWork(stage.name, tuple(steps), None, {})
+    try:
+        plugins.sink(sink.use)
+    except PluginError as error:
+        faults.append(fault_at(pipeline, ("stage", index, "sink", "use"), error.message))
+    return StageWork(stage.name, tuple(steps), sink.use, dict(sink.options))
 
 
 def _step(
@@ -232,8 +233,8 @@ def arrow_type(kind: ColumnType) -> pa.DataType:
 def try_steps(pipeline: Pipeline, work: Sequence[StageWork], table: TableSpec) -> list[Fault]:
     """Apply all steps to a table without rows; the faults of built-in steps.
 
-    A plugin's step may have reasons of its own to fail without rows, and then what follows it is
-    not known before the run.
+    That goes as far as the first step of a plugin: it may do more than compute, so it is not called
+    before the run, and what columns it gives is not known.
     """
     if not any(stage.steps for stage in work):
         return []
@@ -246,18 +247,15 @@ def try_steps(pipeline: Pipeline, work: Sequence[StageWork], table: TableSpec) -
     frame = pl.DataFrame(pl.from_arrow(empty))
     for index, stage in enumerate(work):
         for position, step in enumerate(stage.steps):
+            if not step.where.module.startswith("stagepipe.builtin."):
+                return []
             try:
-                result: pl.DataFrame = load_step(step.where)(frame, **step.options)
+                frame = load_step(step.where)(frame, **step.options)
             except (KeyboardInterrupt, StagepipeError):
                 raise
-            except BaseException as error:  # noqa: BLE001 - its own code: a panic of polars, sys.exit()
-                if not step.where.module.startswith("stagepipe.builtin"):
-                    return []
+            except BaseException as error:  # noqa: BLE001 - polars' panics are no Exceptions
                 location = ("stage", index, "steps", position)
                 return [fault_at(pipeline, location, step_message(step, error, frame))]
-            if not isinstance(result, pl.DataFrame):
-                return []
-            frame = result
     return []
 
 

@@ -42,13 +42,6 @@ class Spool:
         """Where the part lies, or lay."""
         return self.folder / receipt.part
 
-    def has_part(self, receipt: Receipt) -> bool:
-        """Whether the part is there, by its size; `is_sound` looks at all of it."""
-        try:
-            return self.part(receipt).stat().st_size == receipt.bytes
-        except OSError:
-            return False
-
     def is_sound(self, receipt: Receipt) -> bool:
         """Whether the part is there, byte for byte."""
         try:

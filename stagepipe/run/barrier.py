@@ -32,6 +32,19 @@ def dead_in_words(dead: Mapping[str, str]) -> str:
     return f"{count}: {printable(path)}: {why}{more}"
 
 
+def check_whole_files(receipts: Sequence[Receipt]) -> None:
+    """A file is in the table whole or not at all: a dead segment beside a live one means that the
+    file changed between two reads. Raises TaskError."""
+    segments = [segment for receipt in receipts for segment in receipt.segments]
+    alive = {segment.file.path for segment in segments if segment.dead is None}
+    for segment in segments:
+        if segment.dead is not None and segment.file.path in alive:
+            raise TaskError(
+                f"{printable(segment.file.path)} could be read in parts only: {segment.dead}",
+                "nothing of this stage was committed: run again when the file rests",
+            )
+
+
 def check_columns(stage: str, receipts: Sequence[Receipt]) -> None:
     """All parts of a stage have one schema. Raises TaskError."""
     first = receipts[0]
@@ -57,11 +70,3 @@ def task_error(failures: Sequence[Failure]) -> TaskError:
     more = f" (and {len(failures) - 1} more tasks failed)" if len(failures) > 1 else ""
     hint = first.hint or "finished parts are kept: mend it and run again"
     return TaskError(first.message + more, hint)
-
-
-def damaged(stage: str, receipt: Receipt) -> TaskError:
-    """A finished part is no longer what its receipt says."""
-    return TaskError(
-        f"the finished part of stage {stage!r}, chunk {receipt.chunk} was damaged on disk",
-        "run again: the part is made anew",
-    )

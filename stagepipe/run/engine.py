@@ -65,23 +65,24 @@ def run(
         listeners: called with each event of the run (`stagepipe.events`).
 
     Returns:
-        The result, also of a run that failed or was interrupted: `result.error` says why.
+        The result, also of a run that failed or was interrupted; `result.error` then says why.
 
     Raises:
         PipelineError, PluginError, InputError, OutputError, LockedError: nothing was read or
             written.
     """
-    if multiprocessing.parent_process() is not None:
+    # The same mark by which multiprocessing itself knows a process that imports its main script.
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise UsageError(
             "stagepipe.run() was called in a worker process that was importing your script",
             "put the call under `if __name__ == '__main__':`",
         )
     checked = check(pipeline, to_run=True)
     with only_run(pipeline):
+        plan = make_plan(checked, fresh=fresh)  # a refusal comes before the first folder is made
         for stage in checked.work.stages:
             if stage.sink is not None:
                 _place(pipeline, stage.name).prepare()
-        plan = make_plan(checked, fresh=fresh)
         workers = (pipeline.jobs if jobs is None else jobs) or usable_cores()
         with Ledger(pipeline.state_path / "ledger.sqlite") as ledger:
             journal = Journal(plan, ledger, listeners, workers)
@@ -177,6 +178,7 @@ class _Run:
             self.journal.note_dead(receipt)
         self._collect_rejects(receipts)
         rows = balance.stage_rows(stage.name, receipts, self.journal.rows_before)
+        barrier.check_whole_files(receipts)
         barrier.check_columns(stage.name, receipts)
         dead = dict(_dead_letters(receipts))
         errors = self.pipeline.errors_of(stage.declared)
@@ -197,9 +199,6 @@ class _Run:
             return (current,)
         for receipt in receipts:
             if receipt.key in self.plan.receipts:
-                if not self.spool.is_sound(receipt):
-                    self.spool.forget([receipt.key])
-                    raise barrier.damaged(stage.name, receipt)
                 to_disk.add(self.spool.part(receipt))
         to_disk.finish()
         parts = [

@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from stagepipe.errors import OutputError
+from stagepipe.errors import OutputError, RunError
 from stagepipe.model import Output, Part
 from stagepipe.record.manifest import (
     DataFile,
@@ -25,7 +25,7 @@ from stagepipe.record.manifest import (
     pending_path,
     shown,
 )
-from stagepipe.record.spool import fsync
+from stagepipe.record.spool import file_sha256, fsync
 
 GENERATION = 1
 _RENAME_EXCHANGE = 2
@@ -46,7 +46,7 @@ class TablePlace:
     def publish(self, parts: Sequence[Part]) -> Output:
         """Show these parts, which are on the disk, as the table.
 
-        Raises OutputError; then the old table still stands.
+        Raises RunError; then the old table still stands.
         """
         shown_parts = [part for part in parts if part.rows] or list(parts[:1])
         files = {part.path: _data_file(part) for part in shown_parts}
@@ -56,15 +56,15 @@ class TablePlace:
             keys=tuple(part.key for part in parts),
             files=tuple(files.values()),
         )
-        is_same = (now := shown(self.table)) is not None and now.files == manifest.files
         try:
+            is_same = self._holds(manifest)
             self._write_pending(manifest)
             if not is_same:
                 self._swap_in(files)
             pending_path(self.table).replace(manifest_path(self.table))
             fsync(self.table.parent)
         except OSError as error:
-            raise OutputError(
+            raise RunError(
                 f"{self.table} cannot be written: {error.strerror}",
                 "what stood there still stands, and finished parts are kept: mend it and run again",
             ) from error
@@ -99,8 +99,7 @@ class TablePlace:
         if is_pending(self.table):
             pending_path(self.table).replace(manifest_path(self.table))
         for leftover in (self._new, self._old):
-            if leftover.is_dir():
-                shutil.rmtree(leftover)
+            _remove(leftover)
         pending_path(self.table).unlink(missing_ok=True)
 
     @property
@@ -111,14 +110,22 @@ class TablePlace:
     def _old(self) -> Path:
         return self.table.parent / f".{self.table.name}.old"
 
+    def _holds(self, manifest: Manifest) -> bool:
+        """Whether just these files stand there, byte for byte."""
+        now = shown(self.table)
+        return (
+            now is not None
+            and now.files == manifest.files
+            and all(file_sha256(self.table / file.name) == file.sha256 for file in now.files)
+        )
+
     def _write_pending(self, manifest: Manifest) -> None:
         pending = pending_path(self.table)
         pending.write_text(manifest.to_json(), encoding="utf-8")
         fsync(pending)
 
     def _swap_in(self, files: dict[str, DataFile]) -> None:
-        if self._new.exists():
-            shutil.rmtree(self._new)
+        _remove(self._new)
         self._new.mkdir()
         for path, file in files.items():
             _link_or_copy(Path(path), self._new / file.name)
@@ -146,6 +153,13 @@ class TablePlace:
             bytes=sum(file.bytes for file in manifest.files),
             changed=is_changed,
         )
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _data_file(part: Part) -> DataFile:

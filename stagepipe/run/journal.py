@@ -44,6 +44,7 @@ class Journal:
         self._stages: list[StageResult] = []
         self._outputs: list[Output] = []
         self._unwritten: list[dict[str, Any]] = []
+        self._read: set[str] = set()
         self._rejects: Path | None = None
 
     @property
@@ -94,7 +95,8 @@ class Journal:
         self._note_task(stage, task, result)
         receipt, error = (result, None) if isinstance(result, Receipt) else (None, result.message)
         if isinstance(result, Failure):
-            places = {"stage": stage.name, "chunk": task.chunk.index}
+            source = printable(task.chunk.source)
+            places = {"stage": stage.name, "chunk": task.chunk.index, "source": source}
             log.error("%s", result.message, extra=places)
             if result.traceback:
                 log.debug("%s", result.traceback, extra=places)
@@ -124,6 +126,7 @@ class Journal:
     ) -> None:
         """A stage is committed, or failed. `receipts` are those that there are."""
         by_key = {receipt.key: receipt for receipt in receipts}
+        self._read.update(s.file.path for receipt in receipts for s in receipt.segments)
         taken = [task for task in stage.tasks if task.decision is Decision.TAKEN]
         for task in taken:
             self._note_task(stage, task, by_key[task.key])
@@ -165,7 +168,7 @@ class Journal:
             pipeline=self._pipeline.name,
             status=status,
             rows=rows,
-            files_read=len(self._files) - len(self.dead),
+            files_read=len(self._read - self.dead.keys()),
             files_dead=len(self.dead),
             stages=(*self._stages, *not_started),
             outputs=tuple(self._outputs),

@@ -90,6 +90,10 @@ class Project:
             **settings,
         )
 
+    def environment(self) -> dict[str, str]:
+        """What the program finds in its environment."""
+        return environment()
+
     def files(self) -> set[str]:
         """All that lies in the folder."""
         found = (path.relative_to(self.folder) for path in self.folder.rglob("*"))

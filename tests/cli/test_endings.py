@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
+from pathlib import Path
 
 import pytest
 from filelock import FileLock
@@ -116,6 +123,49 @@ def test_colour_is_for_terminals(project) -> None:
     assert "\x1b" not in project.run("show", code=2).stderr
     assert "\x1b[31merror" in project.run("show", code=2, FORCE_COLOR="1").stderr
     assert "\x1b" not in project.run("show", code=2, FORCE_COLOR="1", NO_COLOR="1").stderr
+
+
+def test_display_on_a_terminal(project) -> None:
+    """With a terminal for stderr, run draws there, keeps a line per stage, and stdout is clean."""
+    parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    with subprocess.Popen(
+        [sys.executable, "-m", "stagepipe", "run", "--json"],
+        cwd=project.folder,
+        env={**project.environment(), "TERM": "xterm-256color"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=child,
+    ) as process:
+        os.close(child)
+        drawn = b""
+        with contextlib.suppress(OSError):  # Linux reports the terminal's end as an error
+            while piece := os.read(parent, 65536):
+                drawn += piece
+        assert process.stdout is not None
+        assert json.loads(process.stdout.read())["status"] == "succeeded"
+    os.close(parent)
+    assert b"stage 1 of 2" in drawn
+    assert b": done in " in drawn
+    assert b"\x1b[?25h" in drawn  # the cursor is back
+
+
+def test_stdout_that_is_full_or_closed(project) -> None:
+    """A full disk behind stdout is an error with its reason; no stdout at all is none."""
+    project.run("run", "-q")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "stagepipe", "runs"],
+            cwd=project.folder,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the results cannot be written to stdout: No space")
+    for closed in (">&-", "2>&-", ">&- 2>&- <&-"):
+        words = f"exec {sys.executable} -m stagepipe run {closed}"
+        assert subprocess.run(["sh", "-c", words], cwd=project.folder).returncode == 0
 
 
 def test_a_defect_of_ours_is_told_as_such(project) -> None:

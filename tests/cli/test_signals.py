@@ -43,11 +43,10 @@ def never(project) -> Path:
 def waiting_run(project, never):
     """A run that stands in the middle of a task, and the project."""
     project.plugin(WAITING.format(never=str(never)), "wait")
-    with project.start("run", "--json") as process:
-        with never.open("w"):  # opens when the step does
-            yield process, project
-            if process.poll() is None:
-                process.kill()
+    with project.start("run", "--json") as process, never.open("w"):  # opens when the step does
+        yield process, project
+        if process.poll() is None:
+            process.kill()
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -48,7 +48,10 @@ def with_column(**changes: Any) -> TableSpec:
         ({"chunk": with_file(inode=8)}, {"inputs"}),
         ({"chunk": with_file(path="b.csv")}, {"inputs", "cut"}),
         ({"chunk": replace(CHUNK, segments=CHUNK.segments[:1])}, {"inputs", "cut"}),
-        ({"chunk": replace(CHUNK, segments=(Segment(FILE, 0, 40), Segment(FILE, 40, 100)))}, {"cut"}),
+        (
+            {"chunk": replace(CHUNK, segments=(Segment(FILE, 0, 40), Segment(FILE, 40, 100)))},
+            {"cut"},
+        ),
         ({"chunk": replace(CHUNK, source="other")}, {"dialect"}),
         ({"source": replace(SOURCE, reader="tsv")}, {"dialect"}),
         ({"source": SourceWork("csv", {**SOURCE.options, "delimiter": ";"})}, {"dialect"}),
@@ -115,7 +118,7 @@ def test_changed_names_what_changed(name: str) -> None:
 
 
 def test_changed_knows_new_gone_and_several() -> None:
-    """A part without a past is new; one without a difference is gone; several changes are listed."""
+    """A part without a past is new, one without a difference is gone, and changes are listed."""
     before = dict.fromkeys(keys.MEANING, "same")
     assert keys.changed(None, before) == "new"
     assert keys.changed(before, before) == "its finished part is gone"

@@ -9,6 +9,7 @@ import pytest
 from stagepipe.errors import PipelineError
 from stagepipe.plan.planner import check
 
+
 def faults(project: Any) -> list[str]:
     with pytest.raises(PipelineError) as caught:
         check(project.load())
@@ -95,9 +96,7 @@ def test_a_step_that_does_not_exist_has_a_place_and_a_near_name(project: Any) ->
         ('{ use = "strip_text", columns = ["id"] }', '{ use = "strip_text"', "step 'strip_text': "),
     ],
 )
-def test_a_faulty_step_is_found_at_check(
-    project: Any, step: str, place: str, message: str
-) -> None:
+def test_a_faulty_step_is_found_at_check(project: Any, step: str, place: str, message: str) -> None:
     """Wrong options, columns and expressions are found without any data, each with its place."""
     project.write("ref.csv", "id,name\n1,a\n")
     text = fault(project, step)
@@ -148,7 +147,10 @@ def plugin(project: Any, code: str, name: str = "own.py", steps: str = "") -> No
         ("import no_such_module", "does not import: ModuleNotFoundError: No module named"),
         ("x = 1 / 0", "ZeroDivisionError: division by zero (line 5)"),
         ("sys.exit(0)", "does not import: SystemExit: 0 (line 5)"),
-        ("@step\ndef s(*, x: int): ...", "step 's' (", ),
+        (
+            "@step\ndef s(*, x: int): ...",
+            "step 's' (",
+        ),
         ("@step\ndef s(frame, x): ...", "x must be keyword-only"),
         ("@step\ndef select(frame): ...", "step 'select' is in built-in and in"),
         ("@step(scope='all')\ndef s(frame): ...", "scope='all' is not available yet"),

@@ -106,9 +106,7 @@ def test_workers_end_when_the_loop_is_left(project: Any) -> None:
     def run() -> None:
         with FanOut(checked.plugins.executor("processes"), 2, checked.work) as fan_out:
             limits = Limits(tasks, {"acme": SourceLimits(("jobs",))}, {"jobs": 2})
-            list(
-                fan_out.run(limits, lambda task: Order(task, "x"), lambda _: None, stop)
-            )
+            list(fan_out.run(limits, lambda task: Order(task, "x"), lambda _: None, stop))
 
     with pytest.raises(KeyboardInterrupt):
         run()
@@ -126,9 +124,7 @@ def test_workers_ignore_the_signals_of_a_group(project: Any) -> None:
         for signum in (signal.SIGINT, signal.SIGTERM):
             os.kill(process.pid or 0, signum)
         limits = Limits(plan.stages[0].to_make, {"acme": SourceLimits()}, {})
-        found = list(
-            fan_out.run(limits, lambda t: Order(t, "x"), lambda _: None, lambda _: None)
-        )
+        found = list(fan_out.run(limits, lambda t: Order(t, "x"), lambda _: None, lambda _: None))
         assert len(found) == 3
         assert multiprocessing.active_children() == [process]
 

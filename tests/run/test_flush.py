@@ -98,9 +98,13 @@ def test_the_same_parts_change_nothing(tmp_path: Path) -> None:
     """A table that shows just these parts keeps its files, their inodes and their times."""
     found = parts(tmp_path / "spool", OLD)
     publish(tmp_path, found)
-    before = [(p.name, p.stat().st_ino, p.stat().st_mtime_ns) for p in (tmp_path / "out/table").iterdir()]
+    before = [
+        (p.name, p.stat().st_ino, p.stat().st_mtime_ns) for p in (tmp_path / "out/table").iterdir()
+    ]
     output = publish(tmp_path, found)
-    after = [(p.name, p.stat().st_ino, p.stat().st_mtime_ns) for p in (tmp_path / "out/table").iterdir()]
+    after = [
+        (p.name, p.stat().st_ino, p.stat().st_mtime_ns) for p in (tmp_path / "out/table").iterdir()
+    ]
     assert before == after
     assert not output.changed
 
@@ -281,9 +285,7 @@ def test_a_kill_anywhere_leaves_a_whole_table(
     seen = set()
     for kill_at in range(200):
         found = start(root, tmp_path / "spool", before)
-        was_killed = is_killed(
-            root, "publish", kill_at, has_exchange=has_exchange, found=found
-        )
+        was_killed = is_killed(root, "publish", kill_at, has_exchange=has_exchange, found=found)
         now = read(root)
         seen.add("new" if now == contents(NEW) else "old")
         allowed: list[list[str] | None] = [contents(NEW)]
@@ -317,11 +319,13 @@ def test_a_kill_while_clearing_up_loses_nothing(
     states = set()
     for kill_at in range(200):
         found = start(root, tmp_path / "spool", OLD)
-        was_killed = is_killed(
-            root, "publish", kill_at, has_exchange=has_exchange, found=found
-        )
+        was_killed = is_killed(root, "publish", kill_at, has_exchange=has_exchange, found=found)
         new = sum(1 for _ in (root / "out/.table.new").glob("*"))
-        state = (tuple(sorted(path.name for path in (root / "out").iterdir())), repr(read(root)), bool(new))
+        state = (
+            tuple(sorted(path.name for path in (root / "out").iterdir())),
+            repr(read(root)),
+            bool(new),
+        )
         if state in states and was_killed:
             continue
         states.add(state)

@@ -58,7 +58,11 @@ def test_what_starts_at_once(
 
 def test_a_task_takes_all_its_caps_or_none() -> None:
     """A task that waits for one cap holds nothing of another meanwhile."""
-    sources = {"a": SourceLimits(("one", "two")), "b": SourceLimits(("one",)), "c": SourceLimits(("two",))}
+    sources = {
+        "a": SourceLimits(("one", "two")),
+        "b": SourceLimits(("one",)),
+        "c": SourceLimits(("two",)),
+    }
     limits = Limits(tasks(a=1, b=1, c=1), sources, {"one": 1, "two": 1})
     first = limits.next_task(0)
     assert first is not None
@@ -192,7 +196,7 @@ def test_any_schedule_keeps_every_promise(declared: dict[str, Any], seed: int, n
             assert wake is not None, "nothing runs and nothing would ever start"
             now = wake
             if not running:
-                assert limits.waiting_for(now) != {source: "start_delay" for source in order}
+                assert limits.waiting_for(now) != dict.fromkeys(order, "start_delay")
     assert limits.is_drained
     assert sorted(t.key for t in started) == sorted(t.key for t in declared["tasks"])
     for source in order:

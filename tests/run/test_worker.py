@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from stagepipe.model import Failure
-from stagepipe.plan.planner import make_plan
 from stagepipe.plan.planner import check as check_pipeline
+from stagepipe.plan.planner import make_plan
 from stagepipe.run import worker
 
 HEAD = "import sys\nimport polars as pl\nfrom stagepipe import step\n\n"

@@ -24,11 +24,25 @@ from pyarrow import csv
 
 TRUE_WORDS = ["true", "True", "TRUE", "1"]
 FALSE_WORDS = ["false", "False", "FALSE", "0"]
-BLOCK_BYTES = 4 * 2**20
+BLOCK_BYTES = 2**20
 LARGEST_BLOCK = 2**31 - 1
 _LONGEST_WIDE_DECIMAL = len("-.e-38") + 38
 _TINY = "[eE]-0*(39|[4-9][0-9]|[0-9]{3,})"
 _WORDS_FOR_NON_FINITE = re.compile(r"[ \t]*[+-]?(inf|infinity|nan)[ \t]*", re.IGNORECASE)
+
+# By kind of type: a pattern that every text matches which the converter takes, and few others do.
+_SHAPES = tuple(
+    (is_kind, re.compile(pattern, re.DOTALL | re.IGNORECASE))
+    for is_kind, pattern in (
+        (pa.types.is_integer, r"[ \t]*-?[0-9]+[ \t]*"),
+        (pa.types.is_floating, r"[ \t]*[+-]?([0-9.]+(e[+-]?[0-9]+)?|inf.*|nan.*)[ \t]*"),
+        (pa.types.is_decimal, r"[ \t]*[+-]?[0-9.]+(e[+-]?[0-9]+)?[ \t]*"),
+        (pa.types.is_boolean, "|".join(TRUE_WORDS + FALSE_WORDS)),
+        (pa.types.is_date, r"[ \t]*[0-9]{4}-[0-9]{2}-[0-9]{2}[ \t]*"),
+        (pa.types.is_timestamp, r"[0-9]{4}-[0-9]{2}-[0-9]{2}.*"),
+        (pa.types.is_time, r"[ \t]*[0-9]{2}:[0-9]{2}.*"),
+    )
+)
 
 
 def parse(
@@ -137,18 +151,22 @@ def _is_sound(column: pa.ChunkedArray) -> bool:
 def unfit(values: Sequence[str], kind: pa.DataType) -> set[int]:
     """Which of the values (by position) do not fit the type. There is no null among them.
 
-    All at once first, then halves: a few bad ones among many are found with few conversions.
+    What has not even the type's shape is sorted out first; that is most of what is ever wrong.
+    The converter judges the others: all at once, then halves, so that a few bad ones among many
+    are found with few conversions.
     """
-    if pa.types.is_string(kind):
+    shape = next((shape for is_kind, shape in _SHAPES if is_kind(kind)), None)
+    if shape is None:
         return set()
-    bad: set[int] = set()
-    ranges = [(0, len(values))]
+    bad = {row for row, value in enumerate(values) if not shape.fullmatch(value)}
+    shapely = [row for row in range(len(values)) if row not in bad]
+    ranges = [(0, len(shapely))]
     while ranges:
         start, end = ranges.pop()
-        if start == end or _fit(values[start:end], kind):
+        if start == end or _fit([values[row] for row in shapely[start:end]], kind):
             continue
         if end - start == 1:
-            bad.add(start)
+            bad.add(shapely[start])
             continue
         middle = (start + end) // 2
         ranges += [(start, middle), (middle, end)]

@@ -134,7 +134,8 @@ class Structure:
         return header[1]
 
     def _boundary(self, file: BinaryIO, start: int, size: int, limit: int) -> int:
-        """The last record boundary after `start` and up to `limit`, else the first after that."""
+        """The last record boundary after `start` and up to `limit`; where there is none, within
+        twice as many bytes, and so on."""
         length = max(limit - start, 1)
         while start < size:
             file.seek(start)

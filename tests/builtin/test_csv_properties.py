@@ -1,0 +1,215 @@
+"""The CSV reader against a slow and simple one, on hostile bytes and in any pieces."""
+
+from __future__ import annotations
+
+import os
+from unittest import mock
+
+import csv_reference
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stagepipe.builtin.csv import convert, reader
+from stagepipe.builtin.csv.explain import take_apart, unfit_records
+from stagepipe.builtin.csv.reader import CsvReader
+from stagepipe.builtin.csv.structure import HEAD_BYTES
+from stagepipe.contracts import ColumnSpec, TableSpec
+from stagepipe.model import InputFile, Segment
+
+EXAMPLES = int(os.environ.get("STAGEPIPE_EXAMPLES", "250"))
+some = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+KINDS = (
+    pa.string(),
+    pa.int8(),
+    pa.int64(),
+    pa.uint16(),
+    pa.float32(),
+    pa.float64(),
+    pa.decimal128(4, 2),
+    pa.decimal128(38, 20),
+    pa.bool_(),
+    pa.date32(),
+    pa.timestamp("us"),
+    pa.time64("us"),
+)
+CHECKS = {
+    pa.string(): [("max_length", 3), ("one_of", ("a", "1", "")), ("pattern", "[^\n]*")],
+    pa.int8(): [("min", 0), ("max", 9)],
+    pa.float64(): [("min", 0.5), ("max", 20.0)],
+}
+DIALECTS = ((",", '"'), (",", '"'), (";", ""), ("\t", '"'), (" ", "'"), ("a", '"'), ("|", "x"))
+NULLS = (("",), ("", "NA"), (), ("0", "NA"), ("\n", "true"))
+NAMES = ("p", "q", "r", "s")
+BITS = (b"\n", b"\r", b"\r\n", b"0", b"1", b"a", b"x", b"X", b"e", b"-", b".", b"+", b" ", b"\t")
+BITS += (b"\x00", b"\xff", b"\xc3", "é".encode(), "\U0001f40d".encode(), csv_reference.BOM, b"0x1A")
+TEXTS = (b"", b"12", b"-7", b"300", b"0x1A", b"1.50", b"9.999", b"1e400", b"1e-2", b"5e-45", b"nan")
+TEXTS += (b"NA", b"true", b"2013-01-18", b"2013-02-29", b"2013-01-18 10:11:12.5", b"10:11", b"x y")
+TEXTS += ("naïve".encode(), b"N840XA", b'6" deep', b"0", b"99.99", b"100", b"-inf", b"a\xffb")
+
+FITTING = {
+    pa.int8(): (b"12", b"-7", b" 0", b"007"),
+    pa.int64(): (b"12", b"-7", b"300", b"0\t"),
+    pa.uint16(): (b"12", b"300"),
+    pa.float32(): (b"12", b"1.50", b"-7", b"1e-2", b"1e-50"),
+    pa.float64(): (b"12", b"1.50", b"9.999", b"1e-2", b"1e-400"),
+    pa.decimal128(4, 2): (b"12", b"1.50", b"99.99", b"-7"),
+    pa.decimal128(38, 20): (b"12", b"1.50", b"9.999", b"5e-20"),
+    pa.bool_(): (b"true", b"0"),
+    pa.date32(): (b"2013-01-18",),
+    pa.timestamp("us"): (b"2013-01-18 10:11:12.5", b"2013-01-18"),
+    pa.time64("us"): (b"10:11",),
+}
+WORDS = (b"", b"a", b"x y", b'6" deep', b"\n", b"a\nb,c", b"\r\n", b",", b";", b"N840XA", b"e-1")
+
+
+@st.composite
+def specs(draw, width):
+    """Columns over some of the file's fields, in any order."""
+    wanted = draw(st.permutations(NAMES[:width]))[: draw(st.integers(1, width))]
+    columns = []
+    for name in wanted:
+        kind = draw(st.sampled_from(KINDS))
+        checks = [c for c in CHECKS.get(kind, ()) if draw(st.sampled_from((False, False, True)))]
+        required = draw(st.sampled_from((False, False, True)))
+        columns.append(ColumnSpec(name.upper(), name, kind, required, tuple(checks)))
+    if draw(st.sampled_from((False,) * 5 + (True,))):
+        columns.append(ColumnSpec("Z", "z", pa.int8()))
+    return TableSpec(tuple(columns), extra_columns="ignore", missing_columns="null")
+
+
+def hostile_bodies(delimiter, quote):
+    """Any bytes of a small alphabet."""
+    marks = (delimiter.encode(),) * 4 + (quote.encode(),) * 4 + (b"\n",) * 3
+    return st.lists(st.sampled_from(marks + BITS + TEXTS), max_size=30).map(b"".join)
+
+
+@st.composite
+def plausible_bodies(draw, delimiter, quote, kinds):
+    """Records that are mostly whole, with values and quoting that are mostly right."""
+    mark = quote.encode()
+    end = draw(st.sampled_from((b"\n", b"\n", b"\r\n", b"\r")))
+    is_clean = draw(st.booleans())
+    records = []
+    for _ in range(draw(st.integers(0, 6))):
+        fields = []
+        for kind in kinds:
+            pool = FITTING.get(kind, WORDS)
+            if not is_clean and draw(st.integers(0, 7)) == 0:
+                pool = TEXTS + BITS
+            field = draw(st.sampled_from(pool))
+            special = (b"\n", b"\r", delimiter.encode(), *([mark] if mark else []))
+            must = any(byte in field for byte in special)
+            if draw(st.sampled_from((must, must, must, True))):
+                field = mark + field.replace(mark, mark * 2) + mark if mark else field
+            fields.append(field)
+        if not is_clean and draw(st.integers(0, 3)) == 0:
+            stray = draw(st.sampled_from((mark, mark, b"a" + mark, b"")))
+            fields[draw(st.integers(0, len(kinds) - 1))] += stray
+            fields[draw(st.integers(0, len(kinds) - 1))] = stray
+        records.append(delimiter.encode().join(fields))
+    return end.join(records) + draw(st.sampled_from((end, end, b"")))
+
+
+@st.composite
+def cases(draw):
+    """A file, its schema and its dialect."""
+    delimiter, quote = draw(st.sampled_from(DIALECTS))
+    width = draw(st.integers(1, 4))
+    spec = draw(specs(width))
+    kinds = {column.header: column.arrow_type for column in spec.columns}
+    plausible = plausible_bodies(delimiter, quote, [kinds.get(name) for name in NAMES[:width]])
+    bodies = st.one_of(hostile_bodies(delimiter, quote), plausible, plausible)
+    before = draw(st.sampled_from((b"", b"", b"", csv_reference.BOM, b"\n\r\n")))
+    end = draw(st.sampled_from((b"\n", b"\n", b"\r\n", b"\r")))
+    header = delimiter.join(NAMES[:width]).encode()
+    data = before + header + end + draw(bodies)
+    nulls = draw(st.sampled_from(NULLS))
+    options = {"delimiter": delimiter, "quote": quote, "null_values": nulls}
+    return data, spec, options
+
+
+def whole(data):
+    return Segment(InputFile("f.csv", len(data), 0, 0), 0, len(data))
+
+
+def rows_of(table):
+    """Rows that can be compared, also where they are no numbers."""
+    columns = [column.to_pylist() for column in table.columns]
+    return [tuple(map(repr, row)) for row in zip(*columns, strict=True)]
+
+
+def agree(data, spec, options, table, rejects, records, lines):
+    expected = csv_reference.read(data, spec, **options)
+    assert list(rejects) == expected.rejects
+    assert rows_of(table) == [
+        tuple(repr(_as_stored(v, c.arrow_type)) for v, c in zip(row, spec.columns, strict=True))
+        for row in expected.rows
+    ]
+    assert (records, lines) == (expected.records, expected.lines)
+    assert records == table.num_rows + len(rejects)
+    assert table.schema == pa.schema([(c.name, c.arrow_type) for c in spec.columns])
+
+
+def _as_stored(value, kind):
+    return value if value is None else pa.scalar(value, kind).as_py()
+
+
+@pytest.mark.parametrize("block", [16, convert.BLOCK_BYTES])
+@given(case=cases())
+@some
+def test_reads_what_the_rules_say(block, case):
+    """Rows, rejects and counts of whole files are those of the slow reader."""
+    data, spec, options = case
+    with mock.patch.object(convert, "BLOCK_BYTES", block):
+        result = CsvReader().read(data, data, whole(data), spec, options)
+    agree(data, spec, options, result.table, result.rejects, result.records, result.lines)
+
+
+@given(case=cases(), chunk_size=st.integers(1, 60))
+@some
+def test_reads_the_same_in_any_pieces(tmp_path_factory, case, chunk_size):
+    """A file read in pieces gives the rows and rejects of the file read at once."""
+    data, spec, options = case
+    path = tmp_path_factory.getbasetemp() / "cut.csv"
+    path.write_bytes(data)
+    cuts = CsvReader().cuts(path, len(data), chunk_size, options)
+    assert all(a < b for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True))
+    tables, rejects, records, lines = [], [], 0, 0
+    for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
+        piece = data[start:end]
+        head = data[:HEAD_BYTES] if start else piece
+        segment = Segment(InputFile("f.csv", len(data), 0, 0), start, end)
+        result = CsvReader().read(piece, head, segment, spec, options)
+        tables.append(result.table)
+        rejects += [
+            reject._replace(byte_offset=reject.byte_offset + start, line=reject.line + lines)
+            for reject in result.rejects
+        ]
+        records += result.records
+        lines += result.lines
+    agree(data, spec, options, pa.concat_tables(tables), rejects, records, lines)
+
+
+@given(case=cases())
+@some
+def test_the_slow_path_agrees_with_what_the_fast_one_takes(case):
+    """Where the fast path takes a segment, the slow path finds as many records, and all fit."""
+    data, spec, options = case
+    dialect = reader.Dialect.of(options)
+    header, start = reader._header(data, dialect.structure)
+    layout = reader._layout(header, spec, dialect)
+    body = data[start:]
+    records, is_even = dialect.structure.survey(body)
+    table = reader._parse(body, layout, dialect)
+    if table is None or not is_even or table.num_rows != records:
+        return
+    taken = list(take_apart(data, start, dialect.structure, layout.width))
+    assert len(taken) == records
+    assert not unfit_records(taken, layout, options["null_values"])

@@ -1,0 +1,159 @@
+"""The ledger: history that can be lost without losing a row."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stagepipe.model import InputFile, Output, Receipt, Rows, SegmentCount
+from stagepipe.record.ledger import VERSION, Ledger, LedgerError
+
+STAGE = {
+    "name": "parse",
+    "status": "succeeded",
+    "made": 1,
+    "taken": 0,
+    "dead": 0,
+    "retried": 0,
+    "dropped_by": '{"cut": 2}',
+    "added_by": "{}",
+    "seconds": 0.5,
+}
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Any:
+    """An empty ledger."""
+    with Ledger(tmp_path / "state/ledger.sqlite") as opened:
+        yield opened
+
+
+def receipt(*segments: SegmentCount) -> Receipt:
+    return Receipt(
+        "k", "parse", 0, "\udcff", "k.arrow", 9, "ab", {}, Rows(3, 0, 1, 0, 2), segments=segments
+    )
+
+
+def task(chunk: int = 0, **columns: Any) -> dict[str, Any]:
+    plain = {
+        "stage": "parse",
+        "chunk": chunk,
+        "source": "acme",
+        "key": "k",
+        "decision": "made",
+        "reason": "new",
+        "receipt": None,
+        "error": None,
+    }
+    return {**plain, **columns}
+
+
+def test_a_run_is_written_and_read(ledger: Ledger) -> None:
+    """Stages, tasks, files, rejects and outputs come back as they were noted."""
+    ledger.begin_run("r1", "p", "p.toml", 2, 1)
+    file = InputFile("a\udcfe.csv", 10, 11, 12)
+    segment = SegmentCount(file, 0, 10, records=3, rows=3, sha256="cd")
+    ledger.add_tasks("r1", [task(receipt=receipt(segment)), task(1, error="no luck")])
+    output = Output("parse", "out/t", 1, 1, 9, True)
+    ledger.add_stage("r1", 0, STAGE, Rows(3, 0, 1, 0, 2), [output], {("acme", "id", "type"): 2})
+    ledger.end_run("r1", "succeeded", Rows(3, 0, 1, 0, 2), 1.5, rejects="r.parquet")
+    run = ledger.run(None)
+    assert (run["run"], run["status"], run["read"], run["written"]) == ("r1", "succeeded", 3, 1)
+    assert run["ended"] >= run["started"]
+    (stage,) = ledger.stages("r1")
+    assert (stage["name"], stage["dropped_by"], stage["dropped"]) == ("parse", {"cut": 2}, 2)
+    made, failed = ledger.tasks("r1")
+    assert (made["written"], failed["error"]) == (1, "no luck")
+    assert ledger.reject_counts("r1")[0]["records"] == 2
+    assert ledger.outputs("r1")[0]["path"] == "out/t"
+    (source,) = ledger.sources("r1")
+    assert (source["files"], source["records"], source["bytes"]) == (1, 3, 10)
+
+
+def test_files_whose_names_look_alike_are_two(ledger: Ledger) -> None:
+    """A byte that is no UTF-8, and the four characters that stand for it, do not collide."""
+    ledger.begin_run("r1", "p", None, 1, 2)
+    files = [InputFile(path, 1, 1, inode) for inode, path in enumerate(["\udcff", "\\xff"])]
+    segments = [SegmentCount(file, 0, 1, records=1, rows=1) for file in files]
+    ledger.add_tasks("r1", [task(receipt=receipt(*segments))])
+    assert ledger.sources("r1")[0]["records"] == 2
+
+
+def test_a_run_that_never_ended_was_interrupted(ledger: Ledger) -> None:
+    """The next run of the same pipeline tells; that of another pipeline says nothing."""
+    ledger.begin_run("r1", "p", None, 1, 1)
+    ledger.begin_run("r2", "other", None, 1, 1)
+    assert ledger.run("r1")["status"] == "running"
+    ledger.begin_run("r3", "p", None, 1, 1)
+    assert [run["status"] for run in ledger.runs()] == ["running", "running", "interrupted"]
+    assert [run["run"] for run in ledger.runs(2)] == ["r3", "r2"]
+
+
+def test_runs_are_found_by_the_beginning_of_their_id(ledger: Ledger) -> None:
+    """The latest without an id; with a beginning that fits two, neither."""
+    for run in ("20200101-aa", "20200101-ab", "20210101-aa"):
+        ledger.begin_run(run, "p", None, 1, 1)
+    assert ledger.run(None)["run"] == "20210101-aa"
+    assert ledger.run("2021")["run"] == "20210101-aa"
+    assert ledger.run("20200101-ab")["run"] == "20200101-ab"
+    with pytest.raises(LedgerError, match="2 runs begin with"):
+        ledger.run("2020")
+    with pytest.raises(LedgerError, match="no run '%'"):
+        ledger.run("%")
+
+
+def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    """What a newer stagepipe wrote is not touched."""
+    path = tmp_path / "ledger.sqlite"
+    Ledger(path).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA user_version = {VERSION + 1}")
+    with pytest.raises(LedgerError, match="newer stagepipe") as caught:
+        Ledger(path)
+    assert "only history is lost" in (caught.value.hint or "")
+
+
+def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
+    """Garbage in the ledger's place is a clear error with a way out."""
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(b"garbage" * 1000)
+    with pytest.raises(LedgerError, match="cannot be used"):
+        Ledger(path)
+    assert path.read_bytes() == b"garbage" * 1000
+
+
+def test_a_ledger_that_must_exist_is_not_made(tmp_path: Path) -> None:
+    """Asking for history makes no file."""
+    with pytest.raises(LedgerError, match="nothing has run here yet"):
+        Ledger(tmp_path / "state/ledger.sqlite", must_exist=True)
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_batch_is_written_wholly_or_not(ledger: Ledger) -> None:
+    """A batch of tasks with a faulty one leaves no half of it behind."""
+    ledger.begin_run("r1", "p", None, 1, 1)
+    with pytest.raises(sqlite3.IntegrityError):
+        ledger.add_tasks("r1", [task(0), task(0)])
+    assert ledger.tasks("r1") == []
+
+
+def test_a_lost_ledger_costs_no_finished_part(project: Any) -> None:
+    """Without its ledger the next run takes all parts, and begins a new history."""
+    project.letters("a.csv", range(9))
+    project.declare()
+    project.run()
+    before = project.tree()
+    state = project.root / ".stagepipe"
+    for path in state.glob("ledger.sqlite*"):
+        path.unlink()
+    shutil.rmtree(state / "runs", ignore_errors=True)
+    result = project.run()
+    assert (result.error, result.stages[0].made, result.stages[0].taken) == (None, 0, 1)
+    assert project.tree() == before
+    with Ledger(state / "ledger.sqlite", must_exist=True) as ledger:
+        assert [run["status"] for run in ledger.runs()] == ["succeeded"]

@@ -1,0 +1,159 @@
+"""The spool: what is whole is found, and what is damaged counts as not made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stagepipe.model import InputFile, Receipt, Rows, SegmentCount
+from stagepipe.record.spool import Spool
+
+CONTENT = b"the part"
+
+
+def keep(spool: Spool, key: str, *, with_rejects: bool = False) -> Receipt:
+    """Keep a part as a worker does."""
+    spool.folder.mkdir(parents=True, exist_ok=True)
+    part = spool.temporary(key, "x1", ".arrow")
+    part.write_bytes(CONTENT)
+    rejects = None
+    if with_rejects:
+        rejects = spool.temporary(key, "x1", ".rejects")
+        rejects.touch()
+    receipt = Receipt(
+        key=key,
+        stage="parse",
+        chunk=1,
+        source="\udcff",
+        part=f"{key}.arrow",
+        bytes=len(CONTENT),
+        sha256=hashlib.sha256(CONTENT).hexdigest(),
+        columns={"id": "int64"},
+        rows=Rows(1, 2, 3, 0, 0),
+        dropped={"cut": 1},
+        segments=(SegmentCount(InputFile("\udcfe.csv", 1, 2, 3), 0, 1, dead="gone"),),
+        seconds={"read": 0.5},
+        ingredients={"inputs": "a"},
+    )
+    spool.keep(receipt, part, rejects, "x1")
+    return receipt
+
+
+def names(spool: Spool) -> set[str]:
+    return {path.name for path in spool.folder.iterdir()}
+
+
+def test_a_receipt_comes_back_as_it_was(tmp_path: Path) -> None:
+    """Counts, segments and names that are no UTF-8 survive the file."""
+    spool = Spool(tmp_path / "spool")
+    receipt = keep(spool, "aa")
+    assert spool.receipts() == {"aa": receipt}
+    assert not receipt.is_whole
+    assert spool.has_part(receipt)
+    assert spool.is_sound(receipt)
+    assert names(spool) == {"aa.json", "aa.arrow"}
+
+
+def test_a_spool_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    """Looking into a folder that nobody made makes none."""
+    spool = Spool(tmp_path / "spool")
+    assert spool.receipts() == {}
+    spool.clean()
+    spool.forget(["aa"])
+    assert not spool.folder.exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "",
+        lambda text: "[]",
+        lambda text: "null",
+        lambda text: '"text"',
+        lambda text: text.replace('"key"', '"yek"'),
+        lambda text: text.replace('"rows": {', '"rows": {"new": 1, '),
+        lambda text: text.replace('"rows": {', '"rows": [{').replace(
+            '}, "dropped"', '}], "dropped"'
+        ),
+        lambda text: text.replace('"segments": [', '"segments": [5, '),
+        lambda text: text.replace('"aa"', '"bb"'),
+        lambda text: "\0" * len(text),
+    ],
+)
+def test_a_damaged_receipt_is_no_receipt(tmp_path: Path, damage: Any) -> None:
+    """A receipt that a power cut or a hand spoiled makes its part count as not made."""
+    spool = Spool(tmp_path)
+    keep(spool, "aa")
+    keep(spool, "cc")
+    path = tmp_path / "aa.json"
+    text = path.read_text()
+    assert damage(text) != text
+    path.write_text(damage(text))
+    assert set(spool.receipts()) == {"cc"}
+
+
+def test_a_receipt_of_another_format_is_no_receipt(tmp_path: Path) -> None:
+    """A field that is missing, as in a receipt of an older version, is no crash."""
+    spool = Spool(tmp_path)
+    keep(spool, "aa")
+    path = tmp_path / "aa.json"
+    plain = json.loads(path.read_text())
+    del plain["rows"]
+    path.write_text(json.dumps(plain))
+    assert spool.receipts() == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "has_part", "is_sound"),
+    [
+        (CONTENT, True, True),
+        (CONTENT[:-1], False, False),
+        (b"THE PART", True, False),
+        (None, False, False),
+    ],
+)
+def test_a_damaged_part_is_noticed(
+    tmp_path: Path, content: bytes | None, has_part: bool, is_sound: bool
+) -> None:
+    """A wrong size shows at once, a wrong byte when all of it is read."""
+    spool = Spool(tmp_path)
+    receipt = keep(spool, "aa")
+    path = spool.part(receipt)
+    path.unlink() if content is None else path.write_bytes(content)
+    assert spool.has_part(receipt) is has_part
+    assert spool.is_sound(receipt) is is_sound
+
+
+def test_forget_takes_all_of_a_key_and_nothing_else(tmp_path: Path) -> None:
+    """Part, rejects and receipt go together; keys that begin alike stay."""
+    spool = Spool(tmp_path)
+    for key in ("aa", "aab", "b"):
+        keep(spool, key, with_rejects=True)
+    spool.forget(["aa", "gone"])
+    expected = {f"{key}.{what}" for key in ("aab", "b") for what in ("json", "arrow", "rejects")}
+    assert names(spool) == expected
+
+
+def test_clean_removes_what_dead_runs_left(tmp_path: Path) -> None:
+    """Temporary files go, and parts whose receipt was never written."""
+    spool = Spool(tmp_path)
+    keep(spool, "aa", with_rejects=True)
+    spool.temporary("aa", "x2", ".arrow").write_bytes(b"half")
+    spool.temporary("bb", "x1", ".json").write_bytes(b"half")
+    (tmp_path / "bb.arrow").write_bytes(CONTENT)
+    (tmp_path / "bb.rejects").write_bytes(b"")
+    spool.clean()
+    assert names(spool) == {"aa.json", "aa.arrow", "aa.rejects"}
+
+
+def test_attempts_do_not_share_a_temporary_name(tmp_path: Path) -> None:
+    """A worker that outlived its run for a moment cannot spoil the next one's work."""
+    spool = Spool(tmp_path)
+    one, other = (spool.temporary("aa", attempt, ".arrow") for attempt in ("x1", "x2"))
+    assert one != other
+    assert one.name.startswith(".")

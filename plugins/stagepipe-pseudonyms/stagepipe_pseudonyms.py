@@ -31,9 +31,7 @@ def pseudonymize(
         if texts.dtype != pl.String:
             raise ValueError(f"column {texts.name!r} is {texts.dtype}, not text")
         known = texts.unique().drop_nulls()
-        names = [
-            hmac.digest(secret, text.encode(), "sha256").hex()[:length] for text in known
-        ]
+        names = [hmac.digest(secret, text.encode(), "sha256").hex()[:length] for text in known]
         return texts.replace_strict(known, names, default=None, return_dtype=pl.String)
 
     return frame.with_columns(pseudonyms(frame.get_column(name)) for name in columns)

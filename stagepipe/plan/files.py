@@ -42,7 +42,7 @@ def look_for_files(pipeline: Pipeline) -> tuple[tuple[SourceFiles, ...], list[Fa
     owners: dict[tuple[int, int], tuple[str, str]] = {}
     for index, source in enumerate(pipeline.sources):
         by_name: dict[str, list[InputFile]] = {}
-        seen: set[str] = set()
+        seen: dict[str, str] = {}
         for position, pattern in enumerate(source.files):
             location = ("source", index, "files", position)
             matches = list(_matches(pipeline.folder, pattern))
@@ -54,10 +54,13 @@ def look_for_files(pipeline: Pipeline) -> tuple[tuple[SourceFiles, ...], list[Fa
                 reason = _why_nothing(pipeline.folder, pattern)
                 faults.append(fault_at(pipeline, location, reason))
             for path, captured in matches:
-                if path in seen:
-                    continue
-                seen.add(path)
                 name = source.name or captured
+                if path in seen:
+                    if seen[path] != name:
+                        fault = _twice(path, name, path, seen[path])
+                        faults.append(fault_at(pipeline, location, fault))
+                    continue
+                seen[path] = name
                 try:
                     file, identity = _look_at(pipeline.folder, path)
                 except InputError as error:

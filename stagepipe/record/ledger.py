@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -149,13 +149,22 @@ class Ledger:
         elif version > VERSION:
             raise sqlite3.DatabaseError(f"it was written by a newer stagepipe (version {version})")
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """All of a block or nothing of it. Raises LedgerError."""
+        try:
+            with self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield
+        except sqlite3.Error as error:
+            raise LedgerError(f"the ledger {self.path} cannot be written: {error}") from error
+
     # -- writing ---------------------------------------------------------------------------------
 
     def begin_run(self, run: str, pipeline: str, file: str | None, jobs: int, files: int) -> None:
         """Note that a run begins. Runs of this pipeline that never ended were interrupted: who
         calls this holds the pipeline's lock."""
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._writing():
             self._db.execute(
                 "UPDATE runs SET status = 'interrupted' WHERE pipeline = ? AND status = ?",
                 (pipeline, RUNNING),
@@ -185,23 +194,22 @@ class Ledger:
     ) -> None:
         """Note how a run ended."""
         message, hint = error or (None, None)
-        counts = to_plain(rows)
-        assignments = ", ".join(f"{name} = :{name}" for name in counts)
-        self._db.execute(
-            f"UPDATE runs SET status = :status, ended = :ended, seconds = :seconds, dead = :dead, "  # noqa: S608 - names of our own columns
-            f"rejects = :rejects, error = :error, hint = :hint, {assignments} WHERE run = :run",
-            {
-                "status": status,
-                "ended": _now(),
-                "seconds": seconds,
-                "dead": dead,
-                "rejects": rejects,
-                "error": message,
-                "hint": hint,
-                "run": run,
-                **counts,
-            },
-        )
+        values = {
+            "status": status,
+            "ended": _now(),
+            "seconds": seconds,
+            "dead": dead,
+            "rejects": rejects,
+            "error": message,
+            "hint": hint,
+            **to_plain(rows),
+        }
+        assignments = ", ".join(f"{name} = :{name}" for name in values)
+        with self._writing():
+            self._db.execute(
+                f"UPDATE runs SET {assignments} WHERE run = :run",  # noqa: S608 - names of our own
+                {**values, "run": run},
+            )
 
     def add_stage(
         self,
@@ -213,8 +221,7 @@ class Ledger:
         reject_counts: Mapping[tuple[str, str | None, str], int] | None = None,
     ) -> None:
         """Note a stage that ended, with its outputs and its rejects by (source, column, reason)."""
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._writing():
             self._insert("stages", run=run, position=position, **stage, **to_plain(rows))
             for output in outputs:
                 self._insert("outputs", run=run, **to_plain(output))
@@ -231,8 +238,7 @@ class Ledger:
 
     def add_tasks(self, run: str, tasks: Iterable[Mapping[str, Any]]) -> None:
         """Note tasks that ended: each a mapping with `receipt` (or None) and the task's columns."""
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._writing():
             for task in tasks:
                 columns = dict(task)
                 receipt: Receipt | None = columns.pop("receipt")

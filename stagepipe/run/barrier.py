@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from stagepipe.declare import Errors
 from stagepipe.errors import TaskError
-from stagepipe.model import Failure, Receipt, printable
+from stagepipe.model import Failure, InputFile, Receipt, printable
 from stagepipe.record import balance
 
 
@@ -30,6 +32,22 @@ def dead_in_words(dead: Mapping[str, str]) -> str:
     more = f" (and {len(dead) - 1} more)" if len(dead) > 1 else ""
     count = "1 file is a dead letter" if len(dead) == 1 else f"{len(dead)} files are dead letters"
     return f"{count}: {printable(path)}: {why}{more}"
+
+
+def check_unchanged(folder: Path, files: Iterable[InputFile]) -> None:
+    """The files are still those that were planned and read. Raises TaskError."""
+    for file in files:
+        try:
+            status = os.stat(folder / file.path)  # noqa: PTH116 - ten thousand times a run
+            now = InputFile(file.path, status.st_size, status.st_mtime_ns, status.st_ino)
+        except OSError:
+            now = None
+        if now != file:
+            what = "is gone" if now is None else "changed"
+            raise TaskError(
+                f"{printable(file.path)} {what} since it was read",
+                "nothing of this stage was committed: run again when the files rest",
+            )
 
 
 def check_whole_files(receipts: Sequence[Receipt]) -> None:

@@ -10,7 +10,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from stagepipe import events
@@ -178,6 +178,8 @@ class _Run:
             self.journal.note_dead(receipt)
         self._collect_rejects(receipts)
         rows = balance.stage_rows(stage.name, receipts, self.journal.rows_before)
+        if any(receipt.segments for receipt in receipts):
+            barrier.check_unchanged(self.pipeline.folder, self.plan.input_files)
         barrier.check_whole_files(receipts)
         barrier.check_columns(stage.name, receipts)
         dead = dict(_dead_letters(receipts))
@@ -232,7 +234,8 @@ class _Run:
             yield
         except BaseException:
             done = self._receipts_of(stage)
-            self._collect_rejects(done)
+            with suppress(StagepipeError, OSError):  # what ended the stage is to be told
+                self._collect_rejects(done)
             rows = sum((receipt.rows for receipt in done), Rows())
             seconds = time.monotonic() - begin
             self.journal.stage_ended(stage, "failed", rows, done, seconds)

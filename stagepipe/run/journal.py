@@ -7,7 +7,8 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from stagepipe.errors import Interrupted, StagepipeError
 from stagepipe.model import Decision, Failure, Output, Receipt, Rows, Task, printable
 from stagepipe.plan.planner import Plan, StagePlan
 from stagepipe.record import balance, rejects
-from stagepipe.record.ledger import Ledger
+from stagepipe.record.ledger import Ledger, LedgerError
 from stagepipe.run.result import RunResult, StageResult
 
 log = logging.getLogger("stagepipe")
@@ -143,9 +144,9 @@ class Journal:
         self._stages.append(result)
         self._outputs += outputs
         counts = rejects.count(self._rejects, stage.name) if self._rejects else {}
-        self._ledger.add_stage(
-            self.run, len(self._stages) - 1, _ledger_stage(result, receipts), rows, outputs, counts
-        )
+        position, columns = len(self._stages) - 1, _ledger_stage(result, receipts)
+        with self._history():
+            self._ledger.add_stage(self.run, position, columns, rows, outputs, counts)
         if status == "succeeded":
             self.tell(
                 events.StageCommitted,
@@ -176,15 +177,16 @@ class Journal:
             seconds=time.monotonic() - self._begin,
             error=error,
         )
-        self._ledger.end_run(
-            self.run,
-            status,
-            rows,
-            result.seconds,
-            dead=result.files_dead,
-            rejects=result.rejects,
-            error=(error.message, error.hint) if error else None,
-        )
+        with self._history():
+            self._ledger.end_run(
+                self.run,
+                status,
+                rows,
+                result.seconds,
+                dead=result.files_dead,
+                rejects=result.rejects,
+                error=(error.message, error.hint) if error else None,
+            )
         self.tell(
             events.RunFinished,
             run=self.run,
@@ -230,7 +232,16 @@ class Journal:
     def _write_tasks(self) -> None:
         unwritten, self._unwritten = self._unwritten, []
         if unwritten:
-            self._ledger.add_tasks(self.run, unwritten)
+            with self._history():
+                self._ledger.add_tasks(self.run, unwritten)
+
+    @contextmanager
+    def _history(self) -> Iterator[None]:
+        """Write to the ledger. One that cannot be written costs history, never the run."""
+        try:
+            yield
+        except LedgerError as error:
+            log.error("%s; this run's history is incomplete", error.message)
 
 
 def new_run_id() -> str:

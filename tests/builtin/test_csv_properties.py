@@ -161,7 +161,7 @@ def _as_stored(value, kind):
     return value if value is None else pa.scalar(value, kind).as_py()
 
 
-@pytest.mark.parametrize("block", [16, convert.BLOCK_BYTES])
+@pytest.mark.parametrize("block", [7, 16, convert.BLOCK_BYTES])
 @given(case=cases())
 @some
 def test_reads_what_the_rules_say(block, case):

@@ -377,6 +377,7 @@ def test_lines_and_offsets_after_quoted_newlines_and_blank_lines():
         ('1, "x"\n', [(1, ' "x"')]),
         ('1,""""\n2,""\n', [(1, '"'), (2, None)]),
         ('"1","x\n"\n', [(1, "x\n")]),
+        ('1,a"b\n2,c"d\n', [(1, 'a"b'), (2, 'c"d')]),
         ('1,x\n2,"y\n"', [(1, "x"), (2, "y\n")]),
     ],
 )
@@ -385,6 +386,7 @@ def test_quotes_in_odd_places(body, expected):
     result = read("a,b\n" + body)
     assert rows(result) == expected
     assert list(result.rejects) == []
+    assert result.records == len(expected)
 
 
 @pytest.mark.parametrize(
@@ -424,6 +426,16 @@ def test_a_huge_field():
         (5, "a", 1),
         (7, "a", 20_000_000),
     ]
+
+
+@pytest.mark.parametrize("shift", [-2, -1, 0, 1])
+@pytest.mark.parametrize("bad", ["", "z,\n"])
+def test_a_line_end_in_quotes_survives_the_parsers_blocks(shift, bad):
+    """pyarrow drops the LF of a CRLF that two of its blocks share."""
+    before = "1," + "x" * (convert.BLOCK_BYTES - 5 + shift)
+    data = f'a,b\r\n{before}\n2,"\r\ny"\n{bad}3,z\n'
+    assert data.index("\r\ny") - len("a,b\r\n") == convert.BLOCK_BYTES + 1 + shift
+    assert read(data).table.column("b").to_pylist()[1:] == ["\r\ny", "z"]
 
 
 def test_cuts_stand_at_record_boundaries_after_the_header(tmp_path):

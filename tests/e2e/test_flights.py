@@ -91,7 +91,7 @@ def until(condition: Callable[[], bool]) -> None:
     """Wait for a condition, and fail when it does not come."""
     end = time.monotonic() + PATIENCE_SECONDS
     while not condition():
-        assert time.monotonic() < end, "it did not come"
+        assert time.monotonic() < end, "waited in vain"
         time.sleep(0.001)
 
 
@@ -106,6 +106,18 @@ def session(process: subprocess.Popen[str]) -> list[int]:
         except (ProcessLookupError, psutil.NoSuchProcess):
             continue
     return found
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """kill -9, and see that nothing of its session is left after a while."""
+    process.kill()
+    process.wait()
+    try:
+        until(lambda: not session(process))
+    finally:
+        for survivor in session(process):
+            os.kill(survivor, signal.SIGKILL)
+        process.communicate()
 
 
 @pytest.fixture
@@ -141,10 +153,8 @@ def test_killed_at_any_instant_it_goes_on(slow: Any, undisturbed: dict[str, str]
             target = chance.randrange(3 * len(list((slow.root / "flights").iterdir())) * 3)
             until(lambda p=process, n=target: spooled(slow) >= n or p.poll() is not None)
             time.sleep(chance.uniform(0, 0.02))
-        process.kill()
-        process.communicate()
+        kill(process)
         before = spooled(slow)
-        until(lambda p=process: not session(p))
         assert_nothing_half_written(slow, undisturbed)
         ended = slow.command("-j", "2")
         assert ended.code == 0, ended.out + ended.err
@@ -211,9 +221,7 @@ def test_killed_while_it_replaces_a_table(slow: Any, undisturbed: dict[str, str]
         process = slow.start("-j", "1")
         until(lambda p=process: any(folder.glob(".*.new*")) or p.poll() is not None)
         time.sleep(chance.uniform(0, 0.01))
-        process.kill()
-        process.communicate()
-        until(lambda p=process: not session(p))
+        kill(process)
         left = slow.tree()
         assert slow.command().code == 0
         new = slow.tree()

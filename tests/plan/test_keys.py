@@ -121,7 +121,7 @@ def test_changed_knows_new_gone_and_several() -> None:
     """A part without a past is new, one without a difference is gone, and changes are listed."""
     before = dict.fromkeys(keys.MEANING, "same")
     assert keys.changed(None, before) == "new"
-    assert keys.changed(before, before) == "its finished part is gone"
+    assert keys.changed(before, before) == "its finished part is gone or damaged"
     both = keys.changed(before, {**before, "schema": "x", "inputs": "y"})
     assert both == "an input file changed; [schema] changed"
 

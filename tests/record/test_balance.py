@@ -78,6 +78,12 @@ def test_a_stage_reads_what_the_one_before_wrote() -> None:
         balance.stage_rows("later", receipts, 6)
 
 
+def test_a_stage_comes_out_by_itself() -> None:
+    """The stage's own sum is checked, beside that of its tasks."""
+    with pytest.raises(BalanceError, match="stage 'parse': the sum does not come out"):
+        balance.stage_rows("parse", [receipt(Rows(read=2, written=1))], None)
+
+
 def test_errors_of_two_tasks_do_not_cancel_each_other() -> None:
     """A stage's sum is that of tasks which each come out."""
     receipts = [receipt(Rows(read=2, written=3)), receipt(Rows(read=3, written=2))]

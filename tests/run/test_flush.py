@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from stagepipe.errors import OutputError
+from stagepipe.errors import OutputError, RunError
 from stagepipe.model import Part
 from stagepipe.record.manifest import manifest_path, shown
 from stagepipe.run import flush
@@ -183,7 +183,7 @@ def test_a_lost_part_leaves_the_old_table(tmp_path: Path) -> None:
     publish(tmp_path, parts(tmp_path / "spool", OLD))
     found = parts(tmp_path / "spool", NEW)
     Path(found[1].path).unlink()
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(RunError, match="cannot be written"):
         publish(tmp_path, found)
     assert read(tmp_path) == contents(OLD)
     place(tmp_path).prepare()
@@ -326,7 +326,10 @@ def test_a_kill_while_clearing_up_loses_nothing(
             repr(read(root)),
             bool(new),
         )
-        if state in states and was_killed:
+        is_known = state in states
+        # Without an exchange only what lies between the two renames is different.
+        is_plain = not has_exchange and not (root / "out/.table.old").exists()
+        if was_killed and (is_known or is_plain):
             continue
         states.add(state)
         shutil.rmtree(left, ignore_errors=True)
@@ -346,7 +349,7 @@ def test_a_kill_while_clearing_up_loses_nothing(
                 break
         if not was_killed:
             break
-    assert len(states) > 5
+    assert len(states) > (5 if has_exchange else 1)
 
 
 def test_the_manifest_lies_beside_the_table(tmp_path: Path) -> None:

@@ -91,6 +91,22 @@ def test_a_finished_task_makes_room_for_the_source_with_fewest_in_flight() -> No
     assert len(order) == 102
 
 
+def test_a_source_with_slow_tasks_lets_the_others_go_first() -> None:
+    """The source with the fewest tasks in flight is next, whoever had the last turn."""
+    shared = SourceLimits(("jobs",))
+    limits = Limits(tasks(slow=9, quick=9), {"slow": shared, "quick": shared}, {"jobs": 3})
+    started = [limits.next_task(0) for _ in range(3)]
+    assert [found.chunk.source for found in started if found] == ["slow", "quick", "slow"]
+    for _ in range(3):  # only quick tasks finish: each makes room for another quick one
+        done = next(found for found in started if found and found.chunk.source == "quick")
+        started.remove(done)
+        limits.finished(done)
+        following = limits.next_task(0)
+        assert following is not None
+        assert following.chunk.source == "quick"
+        started.append(following)
+
+
 def test_tasks_of_a_source_start_in_order() -> None:
     """Chunks of one source start one after the other, as they are numbered."""
     limits = Limits(tasks(a=5), {"a": SourceLimits()}, {})

@@ -9,7 +9,8 @@ closed here, for whole segments (`is_trustworthy`) and for single values (`unfit
 - scaled up beyond 128 bits, a decimal wraps around: those of which precision and scale are more
   than 38 together are read as text and cast with room to spare,
 - scaled down by more than 38 digits, as in `5e-41`, a decimal becomes 0,
-- what looks like a BOM is dropped wherever a segment starts.
+- what looks like a BOM is dropped wherever a segment starts,
+- the LF of a CRLF in quotes is dropped where a block of the parser's ends between the two.
 """
 
 from __future__ import annotations
@@ -73,19 +74,34 @@ def parse(
         true_values=TRUE_WORDS,
         false_values=FALSE_WORDS,
     )
-    options = csv.ReadOptions(use_threads=False, column_names=names, block_size=BLOCK_BYTES)
-    try:
-        table = csv.read_csv(pa.BufferReader(data), options, parse_options, convert_options)
-    except pa.ArrowInvalid as error:
-        if "straddling" not in str(error):
-            raise
-        # A record lies across three blocks: all is one block then.
-        options.block_size = min(len(data) + 1, LARGEST_BLOCK)
-        table = csv.read_csv(pa.BufferReader(data), options, parse_options, convert_options)
+    table = _read(data, names, parse_options, convert_options)
     for name, kind in wide.items():
         position = table.schema.get_field_index(name)
         table = table.set_column(position, name, _wide_decimal(table.column(name), kind))
     return table
+
+
+def _read(
+    data: bytes, names: list[str], parse: csv.ParseOptions, convert: csv.ConvertOptions
+) -> pa.Table:
+    options = csv.ReadOptions(use_threads=False, column_names=names, block_size=_block_size(data))
+    try:
+        return csv.read_csv(pa.BufferReader(data), options, parse, convert)
+    except pa.ArrowInvalid as error:
+        if "straddling" not in str(error):
+            raise
+    # A record lies across three blocks: all is one block then.
+    options.block_size = min(len(data) + 1, LARGEST_BLOCK)
+    return csv.read_csv(pa.BufferReader(data), options, parse, convert)
+
+
+def _block_size(data: bytes) -> int:
+    """A size of blocks none of which ends within a CRLF: pyarrow drops the LF of such a one, also
+    in a quoted field, where it belongs to the value."""
+    for size in range(BLOCK_BYTES, BLOCK_BYTES // 2, -1):
+        if not any(data[end - 1 : end + 1] == b"\r\n" for end in range(size, len(data), size)):
+            return size
+    return min(len(data) + 1, LARGEST_BLOCK)
 
 
 def _is_wide(kind: pa.DataType) -> bool:

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check bench clean
+.PHONY: help demo test test-all check torture bench clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ demo: $(READY)  ## run the demo pipeline on real flights and show what it did
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh sample_data/demo.sh
 
 test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --ignore=tests/torture
 
 test-all:  ## run the tests on each supported Python that is found
 	@for version in 3.11 3.12 3.13; do \
@@ -36,6 +36,9 @@ check: $(READY)  ## lint, types, direction of imports, dependencies, docs
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/deptry .
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html
+
+torture: $(READY)  ## the long tests: a year of flights, twenty kills
+	STAGEPIPE_TEST_KILLS=20 $(BIN)/python -m pytest tests/torture tests/e2e/test_flights.py
 
 bench: $(READY)  ## stagepipe and its peers on the same work, in turn
 	$(BIN)/python -m benchmarks

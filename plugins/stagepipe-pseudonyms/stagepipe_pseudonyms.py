@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 
 import polars as pl
+
 from stagepipe import step
 
 SHORTEST_KEY = 16

@@ -137,7 +137,7 @@ def test_a_ledger_that_must_exist_is_not_made(tmp_path: Path) -> None:
 def test_a_batch_is_written_wholly_or_not(ledger: Ledger) -> None:
     """A batch of tasks with a faulty one leaves no half of it behind."""
     ledger.begin_run("r1", "p", None, 1, 1)
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(LedgerError):
         ledger.add_tasks("r1", [task(0), task(0)])
     assert ledger.tasks("r1") == []
 

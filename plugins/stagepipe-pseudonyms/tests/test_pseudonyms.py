@@ -7,9 +7,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-import stagepipe
 from polars.testing import assert_frame_equal
 from stagepipe_pseudonyms import pseudonymize
+
+import stagepipe
 
 KEY = "a secret of some length"
 

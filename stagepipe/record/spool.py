@@ -29,7 +29,7 @@ class Spool:
     def receipts(self) -> dict[str, Receipt]:
         """All receipts that can be read, by key."""
         found = {}
-        for path in self._entries("*.json"):
+        for path in self._entries("[!.]*.json"):
             try:
                 receipt = receipt_from_plain(json.loads(path.read_bytes()))
             except (ValueError, KeyError, TypeError, OSError):
@@ -79,7 +79,7 @@ class Spool:
 
     def clean(self) -> None:
         """Remove what dead runs left half-written. Only for who holds the pipeline's lock."""
-        finished = {path.stem for path in self._entries("*.json")}
+        finished = {path.stem for path in self._entries("[!.]*.json")}
         for path in self._entries("*"):
             if path.name.partition(".")[0] not in finished:
                 path.unlink(missing_ok=True)

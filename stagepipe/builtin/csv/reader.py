@@ -69,8 +69,9 @@ class CsvReader:
         layout = _layout(header, spec, dialect)
         start = body_start if segment.start == 0 else 0
         body = data[start:] if start else data
-        records, is_even = structure.survey(body)
-        table = _parse(body, layout, dialect) if is_even else None
+        survey = structure.survey(body)
+        records = survey.records
+        table = _parse(body, layout, dialect) if survey.is_even else None
         rejects: Sequence[Reject] = ()
         if table is None or table.num_rows != records:
             taken = list(take_apart(data, start, structure, layout.width))
@@ -86,7 +87,8 @@ class CsvReader:
             if len(taken) != records:
                 raise DeadSegment(DISAGREEMENT)
             table, rejects = _checked(table, layout, data, taken, set(), dialect, failed)
-        return SegmentResult(table, records, count_lines(data), rejects)
+        lines = count_lines(data[:start]) + survey.lines
+        return SegmentResult(table, records, lines, rejects)
 
 
 def _header(head: bytes, structure: Structure) -> tuple[list[str], int]:

@@ -25,10 +25,11 @@ class Span(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """What counting tells of some bytes: their records, and whether their quotes are even in
-    number, so that each one that opens is closed."""
+    """What counting tells of some bytes: their records, the physical lines that end in them, and
+    whether their quotes are even in number, so that each one that opens is closed."""
 
     records: int
+    lines: int
     is_even: bool
 
 
@@ -64,18 +65,22 @@ class Structure:
             pieces = data.split(self.quote) if self.quote else [data]
             # Quoted text may look like record ends: one byte that does not stands for it.
             outside = b"x".join(pieces[::2]).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-            lines = outside.split(b"\n")
-            return Survey(len(lines) - lines.count(b""), len(pieces) % 2 == 1)
+            whole = outside.split(b"\n")
+            records = len(whole) - whole.count(b"")
+            return Survey(records, count_lines(data), len(pieces) % 2 == 1)
         unfinished = bool(data) and not data.endswith(b"\n")
         if not self.quote or self.quote not in data:
-            return Survey(data.count(b"\n") + unfinished, True)
+            lines = data.count(b"\n")
+            return Survey(lines + unfinished, lines, True)
         # Two quotes with no record end between them are a quoted field, or a doubled quote.
-        skeleton = data.translate(None, self._not_quotes_or_ends).replace(self.quote * 2, b"")
+        skeleton = data.translate(None, self._not_quotes_or_ends)
+        lines = skeleton.count(b"\n")
+        skeleton = skeleton.replace(self.quote * 2, b"")
         if self.quote not in skeleton:
-            return Survey(skeleton.count(b"\n") + unfinished, True)
+            return Survey(lines + unfinished, lines, True)
         pieces = skeleton.split(self.quote)
         ends = sum(piece.count(b"\n") for piece in pieces[::2])
-        return Survey(ends + unfinished, len(pieces) % 2 == 1)
+        return Survey(ends + unfinished, lines, len(pieces) % 2 == 1)
 
     def spans(self, data: bytes, start: int = 0) -> Iterator[Span]:
         """The records from a record boundary on, exactly, one after the other."""

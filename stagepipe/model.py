@@ -145,7 +145,8 @@ class Receipt:
 
     `dropped` and `added` say how many rows each step took away or brought, by the step's name.
     `columns` is the schema of the part, as text, so that parts can be compared. `ingredients` are
-    the task's, so that a later plan can say what changed.
+    the task's, so that a later plan can say what changed. `input_sha256` is that of the part which
+    the task read, in later stages.
     """
 
     key: str
@@ -163,6 +164,7 @@ class Receipt:
     seconds: Mapping[str, float] = field(default_factory=dict)
     input_bytes: int = 0
     ingredients: Mapping[str, str] = field(default_factory=dict)
+    input_sha256: str = ""
 
     @property
     def is_whole(self) -> bool:

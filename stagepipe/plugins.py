@@ -12,6 +12,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -59,10 +60,18 @@ class Step:
 
     @property
     def digest(self) -> str:
-        """A digest of the code: the file in which the step stands."""
+        """A digest of the code: the file in which the step stands, the version of its
+        distribution, and the modules that a local plugin imported from its own folder."""
         source = inspect.getsourcefile(self.function)
-        content = Path(source).read_bytes() if source else b""
-        return hashlib.sha256(content).hexdigest()[:32]
+        files = {source} if source else set()
+        digest = hashlib.sha256()
+        if self.where.folder is None:
+            digest.update(self.origin.encode())
+        else:
+            files |= _modules_below(Path(self.where.folder))
+        for path in sorted(files):
+            digest.update(Path(path).read_bytes())
+        return digest.hexdigest()[:32]
 
     @cached_property
     def options_model(self) -> Any:
@@ -168,7 +177,11 @@ class Plugins:
         point = self._waiting.pop(name)
         try:
             self._register(_loaded(point), name, _origin(point), None)
-        except (PluginError, pluggy.PluginValidationError) as error:
+        except Interrupted:
+            raise
+        except Exception as error:  # noqa: BLE001 - a broken plugin harms only who uses it
+            if self.manager.has_plugin(name):
+                self.manager.unregister(name=name)
             self._notes.append(PluginNote(name, _origin(point), error=str(error)))
 
     def _register(self, module: ModuleType, name: str, origin: str, folder: str | None) -> None:
@@ -227,10 +240,32 @@ def load_step(where: StepName) -> Callable[..., Any]:
     """The step's function, imported by its real name. For workers."""
     if where.folder is not None and where.folder not in sys.path:
         sys.path.insert(0, where.folder)
-    found: Any = importlib.import_module(where.module)
+    with _without_bytecode():
+        found: Any = importlib.import_module(where.module)
     for part in where.function.split("."):
         found = getattr(found, part)
     return found  # type: ignore[no-any-return]
+
+
+def _modules_below(folder: Path) -> set[str]:
+    """The files of all loaded modules in a folder, those of installed packages aside."""
+    found = set()
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if file and Path(file).is_relative_to(folder) and "site-packages" not in file:
+            found.add(file)
+    return found
+
+
+@contextmanager
+def _without_bytecode() -> Iterator[None]:
+    """Import plugins without writing beside them: a compiled file that is as long and as old as a
+    mended source would be taken for it."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def _options(function: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -261,7 +296,8 @@ def _import_file(path: Path) -> ModuleType:
         sys.path.insert(0, str(path.parent))
     importlib.invalidate_caches()
     try:
-        module = importlib.import_module(name)
+        with _without_bytecode():
+            module = importlib.import_module(name)
     except Interrupted:  # a signal is no fault of the plugin
         raise
     except (Exception, SystemExit) as error:

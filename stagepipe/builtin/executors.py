@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ class ProcessPool:
         """Start the fork server: it imports what workers need while the parent plans."""
         if HAS_FORK_SERVER:
             multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
-            with _one_thread_each():
+            with _one_thread_each(), _no_interrupts():
                 forkserver.ensure_running()
 
     def __call__(
@@ -38,6 +39,16 @@ class ProcessPool:
         return ProcessPoolExecutor(
             max_workers, mp_context=context, initializer=initializer, initargs=initargs
         )
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Have the fork server start deaf to Ctrl-C, which a terminal sends to it as well."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -58,8 +58,8 @@ def _encodings(table: pa.Table) -> tuple[list[str], dict[str, str]]:
     head = table.slice(0, SAMPLE_ROWS)
     for name, column in zip(head.column_names, head.columns, strict=True):
         kind = column.type
-        if pa.types.is_nested(kind) or pa.types.is_boolean(kind):
-            continue
+        if not (pa.types.is_primitive(kind) or _is_text(kind)) or pa.types.is_boolean(kind):
+            continue  # nested, null and already a dictionary: as the library has it
         is_whole = pa.types.is_integer(kind) or pa.types.is_temporal(kind)
         is_repeating = pc.count_distinct(column).as_py() < DICTIONARY_PAYS_BELOW * len(column)
         if is_whole and (not is_repeating or _is_rising(column)):
@@ -67,6 +67,10 @@ def _encodings(table: pa.Table) -> tuple[list[str], dict[str, str]]:
         elif is_repeating:
             dictionaries.append(name)
     return dictionaries, encodings
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_binary(kind))
 
 
 def _is_rising(column: pa.ChunkedArray) -> bool:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
 
 from stagepipe.builtin.expressions import row_expression
+from stagepipe.builtin.reference import SMALL_INTEGERS, read_reference
 from stagepipe.contracts import step
 
 Names = list[str]
-
-# Polars compares these with each other exactly; an unsigned one of 64 bits only with its like.
-_SMALL_INTEGERS = frozenset({pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32})
 
 
 @step
@@ -45,6 +42,8 @@ def select(frame: pl.DataFrame, *, columns: Names) -> pl.DataFrame:
     Args:
         columns: the names.
     """
+    if not columns or len(set(columns)) < len(columns):
+        raise ValueError("'columns' must name at least one column, and each once")
     return frame.select(columns)
 
 
@@ -66,6 +65,8 @@ def derive(frame: pl.DataFrame, *, column: str, expression: str) -> pl.DataFrame
         column: the name of the column.
         expression: a polars SQL expression, like `distance / (air_time / 60)`.
     """
+    if not column:
+        raise ValueError("'column' must not be empty")
     return frame.with_columns(row_expression(expression).alias(column))
 
 
@@ -133,14 +134,14 @@ def _reference_for(
     stat = file.stat()
     key_types = tuple((name, frame.schema[key]) for name, key in zip(file_keys, keys, strict=True))
     words = ("", *null_values)
-    reference = _reference(str(file), stat.st_mtime_ns, stat.st_size, words, key_types)
+    reference = read_reference(str(file), stat.st_mtime_ns, stat.st_size, words, key_types)
     _check_columns(file, reference, file_keys)
     for (name, kind), key in zip(key_types, keys, strict=True):
         found = reference.schema[name]
-        if found != kind and not _SMALL_INTEGERS.issuperset((found, kind)):
+        if found != kind and not SMALL_INTEGERS.issuperset((found, kind)):
             raise ValueError(
                 f"column {key!r} is {kind} in the table, but {name!r} is {found} in {file.name}: "
-                "keys must be of one type"
+                "keys must be of one type; text always fits: CAST one with derive"
             )
     present = reference.select(file_keys).drop_nulls()  # a null is equal to nothing
     twice = present.is_duplicated()
@@ -158,55 +159,6 @@ def _check_columns(file: Path, reference: pl.DataFrame, names: Names) -> None:
         raise ValueError(
             f"{file.name} has no column {missing[0]!r}; it has {', '.join(reference.columns)}"
         )
-
-
-@functools.lru_cache(maxsize=16)
-def _reference(
-    path: str,
-    _mtime_ns: int,
-    _size: int,
-    null_values: tuple[str, ...],
-    key_types: tuple[tuple[str, pl.DataType], ...],
-) -> pl.DataFrame:
-    """The reference file, read once by each worker; time and size make a changed file another.
-
-    In a CSV file the keys have the table's types, and what only looks like a number is text.
-    """
-    if path.endswith(".parquet"):
-        return pl.read_parquet(path)
-    texts = pl.read_csv(path, null_values=list(null_values), infer_schema=False)
-    guessed = pl.read_csv(path, null_values=list(null_values), infer_schema_length=None)
-    columns = [
-        texts[name] if _loses_digits(texts[name], guessed[name]) else guessed[name]
-        for name in texts.columns
-    ]
-    for name, kind in key_types:
-        if name in texts.columns and (kind == pl.String or kind.is_integer() or kind == pl.Date):
-            columns[texts.columns.index(name)] = _key(texts[name], kind, path)
-    return pl.DataFrame(columns)
-
-
-def _key(texts: pl.Series, kind: pl.DataType, path: str) -> pl.Series:
-    kind = pl.Int64() if kind in _SMALL_INTEGERS else kind
-    values = texts.str.to_date("%Y-%m-%d", strict=False) if kind == pl.Date else texts
-    values = values.cast(kind, strict=False)
-    wrong = texts.filter(values.is_null() & texts.is_not_null())
-    if len(wrong):
-        raise ValueError(
-            f"column {texts.name!r} of {Path(path).name} is a key of type {kind}, "
-            f"and {wrong[0]!r} is none"
-        )
-    return values
-
-
-def _loses_digits(texts: pl.Series, values: pl.Series) -> bool:
-    """Whether numbers were made of texts that do not come back, such as `08123`."""
-    if values.dtype.is_float():
-        return bool(texts.str.contains(r"^[+-]?(0[0-9]|[0-9]{18})").any())
-    if values.dtype.is_integer():
-        is_same = values.cast(pl.String).eq_missing(texts)
-        return values.dtype != pl.Int64 or not is_same.all()
-    return False
 
 
 STEPS = {

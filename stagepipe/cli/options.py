@@ -65,7 +65,9 @@ def loudness(command: Decorated) -> Decorated:
 
 def as_json(command: Decorated) -> Decorated:
     """--json."""
-    return option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")(command)
+    return option("--json", "as_json", is_flag=True, help="JSON on stdout, and nothing else.")(
+        command
+    )
 
 
 def pipeline_argument(command: Decorated) -> Decorated:

@@ -35,14 +35,15 @@ MEANING = {
 
 
 def digest(value: Any) -> str:
-    """32 hexadecimal digits over a value of plain types; paths and dates go by their text."""
-    text = json.dumps(value, sort_keys=True, default=_plain, separators=(",", ":"))
+    """32 hexadecimal digits over a value of plain types; paths and dates go by their text. The
+    order of a table counts: in an option it may be the order of columns."""
+    text = json.dumps(value, default=_plain, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def key_of(ingredients: Mapping[str, str]) -> str:
     """The key of the part that is made of these."""
-    return digest(dict(ingredients))
+    return digest(sorted(ingredients.items()))
 
 
 def first_ingredients(

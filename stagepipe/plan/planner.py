@@ -28,7 +28,7 @@ from stagepipe.plan.resolve import (
     try_steps,
 )
 from stagepipe.plugins import Plugins
-from stagepipe.record.manifest import shown, strangers
+from stagepipe.record.manifest import Manifest, shown, strangers
 from stagepipe.record.spool import Spool
 
 
@@ -159,7 +159,8 @@ def make_plan(checked: Checked, *, fresh: bool = False) -> Plan:
     needed: set[int] = set()
     for index in reversed(range(len(work.stages))):
         stage_keys = [keys.key_of(found[index]) for found in ingredients]
-        sink = _sink_plan(pipeline, index, stage_keys, is_trusted=not (fresh or incomplete))
+        made = [receipts.get(key) for key in stage_keys]
+        sink = _sink_plan(pipeline, index, made, is_trusted=not (fresh or incomplete))
         tasks, needed = _decide(
             index,
             all_chunks,
@@ -219,6 +220,8 @@ def _decide(
         if chunk.index in incomplete:
             what = "the stage before it" if index else "it"
             decision, reason = Decision.MADE, f"{what} ended with dead letters"
+        elif receipt is not None and index and not _is_from(receipt, found[index - 1], receipts):
+            decision, reason = Decision.MADE, "the part that it was made from is another one now"
         elif receipt is not None and not is_wanted:
             decision, reason = Decision.TAKEN, "done, and nothing needs its part again"
         elif receipt is not None and spool.is_sound(receipt):
@@ -231,6 +234,15 @@ def _decide(
         if decision is Decision.MADE:
             wanted.add(chunk.index)
     return tuple(tasks), wanted
+
+
+def _is_from(
+    receipt: Receipt, ingredients: Mapping[str, str], receipts: Mapping[str, Receipt]
+) -> bool:
+    """Whether a part was made from just the part that the stage before has now. After dead letters
+    were mended, a part may have other rows under the same key."""
+    before = receipts.get(keys.key_of(ingredients))
+    return before is not None and before.sha256 == receipt.input_sha256
 
 
 def _ingredients_before(
@@ -297,17 +309,34 @@ def _taken_places(pipeline: Pipeline) -> Iterator[Fault]:
 
 
 def _sink_plan(
-    pipeline: Pipeline, index: int, stage_keys: Sequence[str], is_trusted: bool
+    pipeline: Pipeline, index: int, receipts: Sequence[Receipt | None], is_trusted: bool
 ) -> SinkPlan | None:
     sink = pipeline.stages[index].sink
     if sink is None:
         return None
     table = pipeline.output_path / sink.path
     manifest = shown(table)
-    is_current = manifest is not None and list(manifest.keys) == list(stage_keys)
-    if not is_current and (trouble := _trouble(table, sink.on_existing)):
+    is_current = manifest is not None and _shows(manifest, receipts)
+    if manifest is not None and manifest.pipeline != pipeline.name:
+        trouble: str | None = (
+            f"{table} was written by pipeline {manifest.pipeline!r}: "
+            "choose another path, or move it away"
+        )
+    else:
+        trouble = None if is_current else _trouble(table, sink.on_existing)
+    if trouble:
         raise OutputError(str(fault_at(pipeline, ("stage", index, "sink", "path"), trouble)))
     return SinkPlan(sink.use, table, is_current and is_trusted)
+
+
+def _shows(manifest: Manifest, receipts: Sequence[Receipt | None]) -> bool:
+    """Whether a table consists of just the parts of these receipts."""
+    there = [receipt for receipt in receipts if receipt is not None]
+    if len(there) < len(receipts) or tuple(r.key for r in there) != manifest.keys:
+        return False
+    with_rows = [receipt for receipt in there if receipt.rows.written] or there[:1]
+    parts = [(receipt.rows.written, receipt.bytes, receipt.sha256) for receipt in with_rows]
+    return parts == [(file.rows, file.bytes, file.sha256) for file in manifest.files]
 
 
 def _trouble(table: Path, on_existing: str) -> str | None:

@@ -6,7 +6,6 @@ also tried on a table without rows, which finds a misspelt column before the nig
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from stagepipe.contracts import ColumnSpec, TableSpec
 from stagepipe.declare import Column, ColumnType, Pipeline, Stage, Use, fault_at
 from stagepipe.errors import Fault, PluginError, StagepipeError
 from stagepipe.plugins import Plugins, Step, StepName
+from stagepipe.record.spool import file_sha256
 
 if TYPE_CHECKING:
     import polars as pl
@@ -132,7 +132,7 @@ def _step(
         if isinstance(value, Path):
             options[name] = path = pipeline.folder / value
             try:
-                reads[name] = _digest(path)
+                reads[name] = file_digest(path)
             except OSError as error:
                 message = f"{path} cannot be read: {error.strerror}"
                 faults.append(fault_at(pipeline, (*location, name), message))
@@ -171,9 +171,9 @@ def _checked_options(
     }
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+def file_digest(path: Path) -> str:
+    """A digest of a file's content, as in `StepWork.reads`."""
+    return file_sha256(path)[:32]
 
 
 def reader_faults(pipeline: Pipeline, plugins: Plugins, table: TableSpec) -> list[Fault]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from stagepipe.errors import BalanceError
-from stagepipe.model import Receipt, Rows, printable
+from stagepipe.model import Output, Receipt, Rows, printable
 
 HINT = "nothing was committed; please report this, with the pipeline file and one of the files"
 
@@ -47,6 +47,16 @@ def stage_rows(stage: str, receipts: Iterable[Receipt], read_before: int | None)
             HINT,
         )
     return rows
+
+
+def check_outputs(stage: str, rows: Rows, outputs: Iterable[Output]) -> None:
+    """What a stage shows is what it wrote. Raises BalanceError."""
+    for output in outputs:
+        if output.rows != rows.written:
+            raise BalanceError(
+                f"stage {stage!r} wrote {rows.written} rows, but {output.path} holds {output.rows}",
+                "run again with --fresh; please report this",
+            )
 
 
 def run_rows(stages: Sequence[Rows]) -> Rows:

@@ -10,10 +10,12 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from stagepipe.errors import StagepipeError
 from stagepipe.model import Output, Receipt, Rows, printable, to_plain
@@ -121,7 +123,9 @@ class Ledger:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
             self._db.row_factory = sqlite3.Row
-            self._open()
+            # SQLite's own waiting does not cover the change to WAL.
+            with nullcontext() if must_exist else FileLock(path.with_name("ledger.lock")):
+                self._open()
         except (sqlite3.Error, OSError) as error:
             raise LedgerError(
                 f"the ledger {path} cannot be used: {error}",
@@ -156,7 +160,7 @@ class Ledger:
             with self._db:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OverflowError) as error:
             raise LedgerError(f"the ledger {self.path} cannot be written: {error}") from error
 
     # -- writing ---------------------------------------------------------------------------------
@@ -208,7 +212,7 @@ class Ledger:
         with self._writing():
             self._db.execute(
                 f"UPDATE runs SET {assignments} WHERE run = :run",  # noqa: S608 - names of our own
-                {**values, "run": run},
+                {name: _plain(value) for name, value in {**values, "run": run}.items()},
             )
 
     def add_stage(
@@ -270,7 +274,7 @@ class Ledger:
         places = ", ".join("?" for _ in columns)
         self._db.execute(
             f"INSERT INTO {table} ({names}) VALUES ({places})",  # noqa: S608 - names of our own
-            tuple(columns.values()),
+            tuple(map(_plain, columns.values())),
         )
 
     # -- reading ---------------------------------------------------------------------------------
@@ -355,6 +359,10 @@ class Ledger:
     def _rows(self, query: str, *values: Any) -> list[Row]:
         with closing(self._db.execute(query, values)) as cursor:
             return [dict(row) for row in cursor.fetchall()]
+
+
+def _plain(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) else value
 
 
 def _now() -> str:

@@ -12,11 +12,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from stagepipe.model import Receipt, receipt_from_plain, to_plain
 
+_OUR_NAME = re.compile(r"\.?[0-9a-f]{32}\..+")
 REJECTS_SUFFIX = ".rejects"
 
 
@@ -81,7 +83,7 @@ class Spool:
         """Remove what dead runs left half-written. Only for who holds the pipeline's lock."""
         finished = {path.stem for path in self._entries("[!.]*.json")}
         for path in self._entries("*"):
-            if path.name.partition(".")[0] not in finished:
+            if _OUR_NAME.fullmatch(path.name) and path.name.partition(".")[0] not in finished:
                 path.unlink(missing_ok=True)
 
     def _entries(self, pattern: str) -> Iterator[Path]:

@@ -108,16 +108,19 @@ class _Run:
             self.spool.folder.mkdir(parents=True, exist_ok=True)
             self.spool.clean()
             self.stages()
+            current = {task.key for stage in self.plan.stages for task in stage.tasks}
+            self.spool.forget(self.spool.receipts().keys() - current)
         except Interrupted as interruption:
             return self.journal.end("interrupted", interruption)
         except StagepipeError as error:
             return self.journal.end("failed", error)
         except OSError as error:
             return self.journal.end("failed", RunError(f"{error.filename or 'a file'}: {error}"))
+        except BaseException as error:
+            self.journal.end("failed", RunError(f"{type(error).__name__}: {error}"))
+            raise
         if self.exceeded:
             return self.journal.end("failed", BudgetError("; ".join(self.exceeded)))
-        current = {task.key for stage in self.plan.stages for task in stage.tasks}
-        self.spool.forget(self.spool.receipts().keys() - current)
         return self.journal.end("succeeded", None)
 
     def stages(self) -> None:
@@ -129,6 +132,7 @@ class _Run:
                     receipts = self._fan_out(stage, fan_out, to_disk)
                     rows = self._barrier(stage, receipts)
                     outputs = self._flush(stage, receipts, to_disk)
+                    balance.check_outputs(stage.name, rows, outputs)
                 seconds = time.monotonic() - begin
                 self.journal.stage_ended(stage, "succeeded", rows, receipts, seconds, outputs)
 
@@ -234,7 +238,7 @@ class _Run:
             yield
         except BaseException:
             done = self._receipts_of(stage)
-            with suppress(StagepipeError, OSError):  # what ended the stage is to be told
+            with suppress(RunError, OSError):  # what ended the stage is to be told
                 self._collect_rejects(done)
             rows = sum((receipt.rows for receipt in done), Rows())
             seconds = time.monotonic() - begin

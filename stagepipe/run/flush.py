@@ -24,6 +24,7 @@ from stagepipe.record.manifest import (
     manifest_path,
     pending_path,
     shown,
+    strangers,
 )
 from stagepipe.record.spool import file_sha256, fsync
 
@@ -130,6 +131,9 @@ class TablePlace:
         for path, file in files.items():
             _link_or_copy(Path(path), self._new / file.name)
         fsync(self._new)
+        if self.table.exists() and (others := strangers(self.table)):
+            # It was looked at while planning; what came since then is not ours to replace.
+            raise FileExistsError(errno.EEXIST, f"it holds {others[0]!r} now, which is not ours")
         if not self.table.exists():
             self._new.rename(self.table)
         elif _exchange(self._new, self.table):
@@ -138,7 +142,12 @@ class TablePlace:
         else:
             # No atomic exchange here (some network file systems): for a moment there is no table.
             self.table.rename(self._old)
-            self._new.rename(self.table)
+            try:
+                self._new.rename(self.table)
+            except BaseException:
+                if not self.table.exists():
+                    self._old.rename(self.table)
+                raise
             fsync(self.table.parent)
             shutil.rmtree(self._old)
 

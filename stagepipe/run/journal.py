@@ -66,7 +66,9 @@ class Journal:
                 listener(event)
             except Interrupted:  # a signal came while the listener was at work
                 raise
-            except Exception:
+            except (KeyboardInterrupt, GeneratorExit):
+                raise
+            except BaseException:  # not even a plugin's sys.exit() ends a run
                 log.exception("a listener failed at %s", kind.__name__)
 
     def begin(self) -> None:

@@ -35,5 +35,7 @@ def only_run(pipeline: Pipeline) -> Iterator[None]:
             f"the state folder {path.parent} cannot be written: {error.strerror}",
             "set 'state' in [pipeline] to a folder that can be written",
         ) from error
-    with lock:
+    try:
         yield
+    finally:
+        lock.release()

@@ -17,7 +17,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from importlib import import_module
 from multiprocessing import connection, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ from stagepipe.model import (
     Task,
     printable,
 )
-from stagepipe.plan.resolve import StageWork, StepWork, Work, step_message
+from stagepipe.plan.resolve import StageWork, StepWork, Work, file_digest, step_message
 from stagepipe.plugins import Plugins, load_step
 from stagepipe.record.rejects import write_task_rejects
 from stagepipe.record.spool import Spool, file_sha256
@@ -83,17 +84,16 @@ def start(work: Work) -> None:
     # Results go to the parent's stdout only: what a plugin prints belongs beside the logs.
     os.dup2(2, 1)
     _follow_parent()
+    import pyarrow as pa
+
+    pa.set_cpu_count(1)
     _bench = Bench(work)
 
 
-def warm_up() -> int:
-    """Import what every task needs, so that the first one starts at once; the process's id."""
-    import pyarrow as pa
-    import pyarrow.csv
-    import pyarrow.parquet
-
-    pa.set_cpu_count(1)
-    return os.getpid()
+def warm_up() -> None:
+    """Import what every task needs, so that the first one starts at once."""
+    for module in ("polars", "pyarrow.csv", "pyarrow.parquet"):
+        import_module(module)
 
 
 def run_task(order: Order) -> Receipt | Failure:
@@ -110,7 +110,9 @@ def run_task(order: Order) -> Receipt | Failure:
             stage=stage.name,
             chunk=task.chunk.index,
             source=task.chunk.source,
-            message=str(error) if known else f"{type(error).__name__}: {error}",
+            message=str(error)
+            if known
+            else f"{_where(task, stage)}: {type(error).__name__}: {error}",
             hint=error.hint if isinstance(error, StagepipeError) else None,
             traceback="" if known and error.__cause__ is None else traceback.format_exc(),
         )
@@ -157,6 +159,7 @@ def _run(bench: Bench, order: Order, stage: StageWork) -> Receipt:
         seconds=dict(clock.seconds),
         input_bytes=input_bytes,
         ingredients=task.ingredients,
+        input_sha256=order.before.sha256 if order.before else "",
     )
     rejects_file = None
     if rejects:
@@ -300,6 +303,7 @@ def _apply(
     frame = pl.DataFrame(pl.from_arrow(table))
     for step in steps:
         name, height = step.where.name, frame.height
+        _check_reads(step)
         try:
             result = load_step(step.where)(frame, **step.options)
         except BaseException as error:  # a panic of polars and sys.exit() are no Exceptions
@@ -308,6 +312,12 @@ def _apply(
             raise TaskError(
                 f"{_where(task, stage)}: step {name!r} returned a {type(result).__name__}, "
                 "not a polars DataFrame"
+            )
+        if odd := [column for column, kind in result.schema.items() if kind == pl.Object]:
+            raise TaskError(
+                f"{_where(task, stage)}: step {name!r} made column {odd[0]!r} of Python objects, "
+                "which cannot be stored",
+                "give it a type of polars, such as pl.String",
             )
         if step.reshapes:
             tally.dropped[name] += height
@@ -321,6 +331,24 @@ def _apply(
             tally.dropped[name] += height - result.height
         frame = result
     return _arrow(frame)
+
+
+def _check_reads(step: StepWork) -> None:
+    """The files that the step reads are those that were planned. Raises TaskError."""
+    for option, digest in step.reads.items():
+        path: Path = step.options[option]
+        status = path.stat()
+        now = _digest_of(path, (status.st_size, status.st_mtime_ns, status.st_ino))
+        if now != digest:
+            raise TaskError(
+                f"{path} changed after the run was planned",
+                "nothing of this stage was committed: run again",
+            )
+
+
+@lru_cache(maxsize=64)
+def _digest_of(path: Path, _identity: tuple[int, int, int]) -> str:
+    return file_digest(path)
 
 
 def _where(task: Task, stage: StageWork) -> str:

@@ -203,7 +203,7 @@ def test_the_slow_path_agrees_with_what_the_fast_one_takes(case):
     """Where the fast path takes a segment, the slow path finds as many records, and all fit."""
     data, spec, options = case
     dialect = reader.Dialect.of(options)
-    header, start = reader._header(data, dialect.structure)
+    header, start = reader.read_header(data, dialect.structure)
     layout = reader._layout(header, spec, dialect)
     body = data[start:]
     records, _, is_even = dialect.structure.survey(body)

@@ -136,15 +136,18 @@ def test_forget_takes_all_of_a_key_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_clean_removes_what_dead_runs_left(tmp_path: Path) -> None:
-    """Temporary files go, and parts whose receipt was never written."""
+    """Temporary files go, and parts whose receipt was never written; files of others stay."""
     spool = Spool(tmp_path)
-    keep(spool, "aa", with_rejects=True)
-    spool.temporary("aa", "x2", ".arrow").write_bytes(b"half")
-    spool.temporary("bb", "x1", ".json").write_bytes(b"half")
-    (tmp_path / "bb.arrow").write_bytes(CONTENT)
-    (tmp_path / "bb.rejects").write_bytes(b"")
+    whole, half = "a" * 32, "b" * 32
+    keep(spool, whole, with_rejects=True)
+    spool.temporary(whole, "x2", ".arrow").write_bytes(b"half")
+    spool.temporary(half, "x1", ".json").write_bytes(b"half")
+    (tmp_path / f"{half}.arrow").write_bytes(CONTENT)
+    (tmp_path / f"{half}.rejects").write_bytes(b"")
+    (tmp_path / "orders.csv").write_bytes(b"a supplier's")
     spool.clean()
-    assert names(spool) == {"aa.json", "aa.arrow", "aa.rejects"}
+    kept = {f"{whole}.json", f"{whole}.arrow", f"{whole}.rejects", "orders.csv"}
+    assert names(spool) == kept
 
 
 def test_attempts_do_not_share_a_temporary_name(tmp_path: Path) -> None:

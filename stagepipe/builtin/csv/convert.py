@@ -5,6 +5,7 @@ closed here, for whole segments (`is_trustworthy`) and for single values (`unfit
 
 - `0x1A` is 26 to an integer converter,
 - `1e400` is infinite to a float converter, and `nan(12)` is a number,
+- year 0000 is a date to Arrow, and to hardly anybody else,
 - a decimal's digits are counted before it is scaled, so `12345678901` passes for decimal(12,2),
 - scaled up beyond 128 bits, a decimal wraps around: those of which precision and scale are more
   than 38 together are read as text and cast with room to spare,
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import date
 from decimal import Decimal
 
 import pyarrow as pa
@@ -153,10 +155,17 @@ def _is_found(pattern: str, data: bytes) -> bool:
     return bool(pc.match_substring_regex(whole, pattern)[0].as_py())
 
 
+def _without_zone(kind: pa.DataType) -> pa.DataType:
+    return pa.timestamp(kind.unit) if pa.types.is_timestamp(kind) else kind
+
+
 def _is_sound(column: pa.ChunkedArray) -> bool:
     kind = column.type
     if pa.types.is_floating(kind):
         return pc.all(pc.is_finite(column), min_count=0).as_py() is True
+    if (pa.types.is_date(kind) or pa.types.is_timestamp(kind)) and column.null_count < len(column):
+        first = pa.scalar(date.min, pa.date32()).cast(pa.timestamp("us")).cast(_without_zone(kind))
+        return pc.min_max(column)["min"].value >= first.value  # type: ignore[no-any-return]
     if pa.types.is_decimal(kind) and column.null_count < len(column):
         limit = 10 ** (kind.precision - kind.scale)
         extremes = pc.min_max(column)

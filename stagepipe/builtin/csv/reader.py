@@ -65,7 +65,7 @@ class CsvReader:
         """The segment's records as a table, and those that are bad as rejects."""
         dialect = Dialect.of(options)
         structure = dialect.structure
-        header, body_start = _header(head, structure)
+        header, body_start = read_header(head, structure)
         layout = _layout(header, spec, dialect)
         start = body_start if segment.start == 0 else 0
         body = data[start:] if start else data
@@ -91,7 +91,7 @@ class CsvReader:
         return SegmentResult(table, records, lines, rejects)
 
 
-def _header(head: bytes, structure: Structure) -> tuple[list[str], int]:
+def read_header(head: bytes, structure: Structure) -> tuple[list[str], int]:
     """The column names, and the offset after the header record."""
     if not head:
         raise DeadSegment("the file is empty: not even a header stands in it")

@@ -1,0 +1,107 @@
+"""Reference files of joins: CSV by the same rules as sources, or Parquet.
+
+A column of a CSV file becomes numbers only if each of its texts would come back as it was, so that
+`08123`, `1.10` and digits beyond a float's stay text. Keys take the types of the table's keys.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+
+from stagepipe.builtin.csv.reader import CsvReader, Dialect, read_header
+from stagepipe.contracts import ColumnSpec, DeadSegment, TableSpec
+from stagepipe.model import InputFile, Segment
+
+SMALL_INTEGERS = frozenset({pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32})
+"""Polars compares these with each other exactly; an unsigned one of 64 bits only with its like."""
+EXACT_INTEGERS = 2**53
+"""Whole numbers up to this are all floats (IEEE 754 binary64)."""
+
+
+@functools.lru_cache(maxsize=16)
+def read_reference(
+    path: str,
+    _mtime_ns: int,
+    _size: int,
+    null_values: tuple[str, ...],
+    key_types: tuple[tuple[str, pl.DataType], ...],
+) -> pl.DataFrame:
+    """The reference file, read once by each worker; time and size make a changed file another.
+
+    Raises ValueError, with file and line, when it cannot be read.
+    """
+    if path.endswith(".parquet"):
+        return pl.read_parquet(path)
+    texts = _texts(Path(path), null_values)
+    keys = dict(key_types)
+    columns = []
+    for column in texts:
+        kind = keys.get(column.name)
+        if kind is not None and (kind == pl.String or kind.is_integer() or kind == pl.Date):
+            columns.append(_key(column, kind, Path(path).name))
+        else:
+            columns.append(_numbers(column))
+    return pl.DataFrame(columns)
+
+
+def _texts(path: Path, null_values: tuple[str, ...]) -> pl.DataFrame:
+    """All columns of a CSV file, as text."""
+    data = path.read_bytes()
+    options = {"delimiter": ",", "quote": '"', "null_values": null_values}
+    try:
+        names, _ = read_header(data, Dialect.of(options).structure)
+        spec = TableSpec(tuple(ColumnSpec(name, name, pa.string()) for name in names))
+        whole = Segment(InputFile(path.name, len(data), 0, 0), 0, len(data))
+        result = CsvReader().read(data, data, whole, spec, options)
+    except DeadSegment as error:
+        raise ValueError(f"{path.name}: {error}") from error
+    if result.rejects:
+        first = result.rejects[0]
+        where = f" in column {first.column!r}" if first.column else ""
+        raise ValueError(f"{path.name}:{first.line}: a bad record: {first.reason}{where}")
+    return pl.DataFrame(pl.from_arrow(result.table))
+
+
+def _key(texts: pl.Series, kind: pl.DataType, file: str) -> pl.Series:
+    kind = pl.Int64() if kind in SMALL_INTEGERS else kind
+    values = texts.str.to_date("%Y-%m-%d", strict=False) if kind == pl.Date else texts
+    values = values.cast(kind, strict=False)
+    wrong = texts.filter(values.is_null() & texts.is_not_null())
+    if len(wrong):
+        raise ValueError(
+            f"column {texts.name!r} of {file} is a key of type {str(kind).lower()}, "
+            f"and {wrong[0]!r} is none"
+        )
+    return values
+
+
+def _numbers(texts: pl.Series) -> pl.Series:
+    """Whole numbers or floats where each text comes back from its number, else the texts."""
+    integers = texts.cast(pl.Int64, strict=False)
+    if texts.null_count() == len(texts):
+        return texts
+    if integers.cast(pl.String).eq_missing(texts).all():
+        return integers
+    different = texts.drop_nulls().unique().to_list()
+    floats = [_float(text) for text in different]
+    if None in floats or len(set(floats)) < len(different):
+        return texts
+    return texts.cast(pl.Float64)
+
+
+def _float(text: str) -> float | None:
+    """The float that is written like this, with as few digits as tell it from others or with all
+    17, if it comes back: `0.5`, or a whole number."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    if not math.isfinite(value):
+        return None
+    is_whole = value.is_integer() and abs(value) <= EXACT_INTEGERS and text == str(int(value))
+    return value if is_whole or text in (repr(value), f"{value:.17g}") else None

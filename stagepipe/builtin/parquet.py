@@ -35,6 +35,7 @@ class ParquetSink:
             compression_level=COMPRESSION_LEVEL,
             use_dictionary=dictionaries,
             column_encoding=encodings or None,
+            store_decimal_as_integer=True,
         )
         return int(pq.read_metadata(path).num_rows)
 

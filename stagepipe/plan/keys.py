@@ -15,7 +15,7 @@ from typing import Any
 
 from stagepipe.contracts import TableSpec
 from stagepipe.model import Chunk
-from stagepipe.plan.resolve import SourceWork, StageWork, StepWork
+from stagepipe.plan.work import SourceWork, StageWork, StepWork
 
 PART_FORMAT = 1
 """Raised when parts are made in another way, so that no older one is taken."""

@@ -18,15 +18,8 @@ from stagepipe.model import Chunk, Decision, InputFile, Receipt, Segment, Task, 
 from stagepipe.plan import chunks, keys
 from stagepipe.plan.files import SourceFiles, find_files, look_for_files
 from stagepipe.plan.loading import in_file_order
-from stagepipe.plan.resolve import (
-    SourceWork,
-    StageWork,
-    Work,
-    find_steps,
-    reader_faults,
-    table_spec,
-    try_steps,
-)
+from stagepipe.plan.resolve import find_steps, reader_faults, table_spec, try_steps
+from stagepipe.plan.work import SourceWork, StageWork, Work
 from stagepipe.plugins import Plugins
 from stagepipe.record.manifest import Manifest, shown, strangers
 from stagepipe.record.spool import Spool

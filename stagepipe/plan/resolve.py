@@ -6,7 +6,7 @@ also tried on a table without rows, which finds a misspelt column before the nig
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,56 +14,13 @@ from typing import TYPE_CHECKING, Any
 from stagepipe.contracts import ColumnSpec, TableSpec
 from stagepipe.declare import Column, ColumnType, Pipeline, Stage, Use, fault_at
 from stagepipe.errors import Fault, PluginError, StagepipeError
-from stagepipe.plugins import Plugins, Step, StepName
-from stagepipe.record.spool import file_sha256
+from stagepipe.plan.work import StageWork, StepWork, file_digest, step_message
+from stagepipe.plugins import Plugins, Step
 
 if TYPE_CHECKING:
-    import polars as pl
     import pyarrow as pa
 
 Location = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class StepWork:
-    """A step with its options, as a worker applies it. `reads` are the digests of the files that
-    the options name, by option."""
-
-    where: StepName
-    options: Mapping[str, Any]
-    reshapes: bool
-    code: str
-    reads: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class StageWork:
-    """What workers do in one stage. `sink` is None where the rows only go to the spool."""
-
-    name: str
-    steps: tuple[StepWork, ...]
-    sink: str | None
-    sink_options: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class SourceWork:
-    """How workers read a source."""
-
-    reader: str
-    options: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """All that a worker needs to know of a pipeline, sent to it once."""
-
-    folder: str
-    plugin_files: tuple[str, ...]
-    spool: str
-    table: TableSpec
-    sources: Mapping[str, SourceWork]
-    stages: tuple[StageWork, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +128,6 @@ def _checked_options(
     }
 
 
-def file_digest(path: Path) -> str:
-    """A digest of a file's content, as in `StepWork.reads`."""
-    return file_sha256(path)[:32]
-
-
 def reader_faults(pipeline: Pipeline, plugins: Plugins, table: TableSpec) -> list[Fault]:
     """What the sources' readers cannot do, or that there is no such reader."""
     faults = []
@@ -257,18 +209,3 @@ def try_steps(pipeline: Pipeline, work: Sequence[StageWork], table: TableSpec) -
                 location = ("stage", index, "steps", position)
                 return [fault_at(pipeline, location, step_message(step, error, frame))]
     return []
-
-
-def step_message(step: StepWork, error: BaseException, frame: pl.DataFrame) -> str:
-    """What went wrong in a step, with the columns that there are where one was not found."""
-    import polars as pl
-
-    from stagepipe.declare.words import did_you_mean
-
-    text = str(error).strip().partition("\n")[0]
-    if isinstance(error, pl.exceptions.ColumnNotFoundError):
-        name = text.strip("'\"`").removeprefix('unable to find column "').partition('"')[0]
-        near = did_you_mean(name, frame.columns)
-        text = f"there is no column {name!r}{near or '; there are: ' + ', '.join(frame.columns)}"
-        return f"step {step.where.name!r}: {text}"
-    return f"step {step.where.name!r}: {text or type(error).__name__}"

@@ -15,7 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from stagepipe.contracts import ExecutorFactory
 from stagepipe.errors import TaskError
 from stagepipe.model import Failure, Receipt, Task
-from stagepipe.plan.resolve import Work
+from stagepipe.plan.work import Work
 from stagepipe.run import worker
 from stagepipe.run.limits import Limits
 

@@ -35,7 +35,7 @@ from stagepipe.model import (
     Task,
     printable,
 )
-from stagepipe.plan.resolve import StageWork, StepWork, Work, file_digest, step_message
+from stagepipe.plan.work import StageWork, StepWork, Work, file_digest, step_message
 from stagepipe.plugins import Plugins, load_step
 from stagepipe.record.rejects import write_task_rejects
 from stagepipe.record.spool import Spool, file_sha256

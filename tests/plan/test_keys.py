@@ -16,7 +16,7 @@ import pytest
 from stagepipe.contracts import ColumnSpec, TableSpec
 from stagepipe.model import Chunk, InputFile, Segment
 from stagepipe.plan import keys
-from stagepipe.plan.resolve import SourceWork, StageWork, StepWork
+from stagepipe.plan.work import SourceWork, StageWork, StepWork
 from stagepipe.plugins import StepName
 
 FILE = InputFile("a.csv", 100, 5, 7)

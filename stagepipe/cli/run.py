@@ -45,6 +45,7 @@ def command(
         here.command = "plan"
         show_plan(here, pipeline, overrides, fresh, as_json)
         return 0
+    _get_ready(here)
     from stagepipe.cli.watching import watching
     from stagepipe.plan.loading import load
     from stagepipe.run.engine import run
@@ -62,6 +63,14 @@ def command(
         )
     _tell(here, result, declared, _flags(pipeline), as_json)
     return result.exit_code
+
+
+def _get_ready(here: Session) -> None:
+    """Have the fork server import what workers need while this process imports what it needs."""
+    from stagepipe.builtin.executors import ProcessPool
+
+    _ = here.out  # what is started from now on must not have the real stdout
+    ProcessPool().prepare()
 
 
 def _tell(

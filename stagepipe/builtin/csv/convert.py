@@ -26,6 +26,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from stagepipe.builtin.csv.search import is_found
+
 TRUE_WORDS = ["true", "True", "TRUE", "1"]
 FALSE_WORDS = ["false", "False", "FALSE", "0"]
 BLOCK_BYTES = 2**20
@@ -140,7 +142,7 @@ def is_trustworthy(table: pa.Table, data: bytes, *, delimiter: str, quote: str) 
         blanks = _escaped(quote + " \t")
         number = "|".join(suspicious)
         fields = f"(?:^|[{ends}{blanks}])(?:{number})[{blanks}]*(?:[{ends}]|$)"
-        if _is_found(fields, data):
+        if is_found(fields, data):
             return False
     return all(_is_sound(column) for column in table.columns)
 
@@ -172,13 +174,6 @@ def _holds_any(data: bytes, patterns: Sequence[str]) -> bool:
 
 def _escaped(characters: str) -> str:
     return "".join(f"\\x{ord(character):02x}" for character in characters)
-
-
-def _is_found(pattern: str, data: bytes) -> bool:
-    """Whether RE2, which is several times as fast as `re`, finds the pattern somewhere."""
-    offsets = pa.array([0, len(data)], pa.int64()).buffers()[1]
-    whole = pa.Array.from_buffers(pa.large_binary(), 1, [None, offsets, pa.py_buffer(data)])
-    return bool(pc.match_substring_regex(whole, pattern)[0].as_py())
 
 
 def _without_zone(kind: pa.DataType) -> pa.DataType:

@@ -10,10 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from stagepipe.builtin.csv.search import is_found
+
 HEAD_BYTES = 2**20
 """How much of a file's beginning is sure to be at hand with each of its segments."""
 BOM = b"\xef\xbb\xbf"
-_BLANK_LINE = re.compile(rb"\n[\r\n]")
+_BLANK_LINE = r"\n[\r\n]"
 
 
 class Span(NamedTuple):
@@ -198,7 +200,7 @@ class Structure:
 
     def _has_plain_ends(self, data: bytes) -> bool:
         """Whether record ends are LF or CRLF only, and no line is blank."""
-        if data.startswith((b"\n", b"\r")) or _BLANK_LINE.search(data):
+        if data.startswith((b"\n", b"\r")) or is_found(_BLANK_LINE, data):
             return False
         return b"\r" not in data or data.count(b"\r") == data.count(b"\r\n")
 

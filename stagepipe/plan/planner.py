@@ -152,8 +152,8 @@ def make_plan(checked: Checked, *, fresh: bool = False) -> Plan:
     needed: set[int] = set()
     for index in reversed(range(len(work.stages))):
         stage_keys = [keys.key_of(found[index]) for found in ingredients]
-        made = [receipts.get(key) for key in stage_keys]
-        sink = _sink_plan(pipeline, index, made, is_trusted=not (fresh or incomplete))
+        is_trusted = not (fresh or incomplete)
+        sink = _sink_plan(pipeline, index, stage_keys, receipts, is_trusted)
         tasks, needed = _decide(
             index,
             all_chunks,
@@ -302,21 +302,27 @@ def _taken_places(pipeline: Pipeline) -> Iterator[Fault]:
 
 
 def _sink_plan(
-    pipeline: Pipeline, index: int, receipts: Sequence[Receipt | None], is_trusted: bool
+    pipeline: Pipeline,
+    index: int,
+    stage_keys: Sequence[str],
+    receipts: Mapping[str, Receipt],
+    is_trusted: bool,
 ) -> SinkPlan | None:
     sink = pipeline.stages[index].sink
     if sink is None:
         return None
     table = pipeline.output_path / sink.path
     manifest = shown(table)
-    is_current = manifest is not None and _shows(manifest, receipts)
+    made = [receipts.get(key) for key in stage_keys]
+    is_current = manifest is not None and _shows(manifest, made)
     if manifest is not None and manifest.pipeline != pipeline.name:
         trouble: str | None = (
             f"{table} was written by pipeline {manifest.pipeline!r}: "
             "choose another path, or move it away"
         )
     else:
-        trouble = None if is_current else _trouble(table, sink.on_existing)
+        is_same = manifest is not None and manifest.keys == tuple(stage_keys)
+        trouble = None if is_same else _trouble(table, sink.on_existing)
     if trouble:
         raise OutputError(str(fault_at(pipeline, ("stage", index, "sink", "path"), trouble)))
     return SinkPlan(sink.use, table, is_current and is_trusted)

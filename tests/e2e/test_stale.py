@@ -1,0 +1,63 @@
+"""What was finished is taken only while it is what a new run would make."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from stagepipe.plan.planner import spool_of
+
+CSV = "id,word\n1,a\n2,b\n"
+JOIN = '{{ use = "join", file = "names.csv", on = "word", columns = {columns} }}'
+
+
+def test_a_table_with_other_bytes_than_its_receipts_is_not_current(project: Any) -> None:
+    """A table of fewer rows under the same keys, as after mended dead letters, is made anew."""
+    project.write("landing/a.csv", CSV)
+    project.declare(stages='sink = { path = "letters", on_existing = "replace" }')
+    assert project.run().error is None
+    spool = spool_of(project.load())
+    (receipt,) = spool.receipts().values()
+    path = spool.folder / f"{receipt.key}.json"
+    path.write_text(path.read_text().replace(receipt.sha256, "0" * 64))
+    (stage,) = project.plan().stages
+    assert not stage.sink.is_current
+
+
+def test_a_part_made_from_another_part_is_made_anew(project: Any) -> None:
+    """A later part is taken only if it was made from the part that the stage before has now."""
+    project.write("landing/a.csv", CSV)
+    project.declare(
+        stages='[[stage]]\nname = "two"\nsink = { path = "letters", on_existing = "replace" }'
+    )
+    assert project.run().error is None
+    spool = spool_of(project.load())
+    last = next(r for r in spool.receipts().values() if r.stage == "two")
+    path = spool.folder / f"{last.key}.json"
+    path.write_text(path.read_text().replace(last.input_sha256, "0" * 64))
+    assert [task.decision for task in project.plan().stages[1].tasks] == ["made"]
+
+
+def test_the_order_of_an_options_table_counts(project: Any) -> None:
+    """Columns of a join in another order make another table."""
+    project.write("landing/a.csv", CSV)
+    project.write("names.csv", "word,x,y\na,1,2\nb,3,4\n")
+    for columns in ('{ x = "x", y = "y" }', '{ y = "y", x = "x" }'):
+        sink = 'sink = { path = "letters", on_existing = "replace" }'
+        project.declare(first=JOIN.format(columns=columns), stages=sink)
+        assert project.run().error is None
+        found = pl.read_parquet(project.root / "out/letters/*.parquet").columns
+        assert found[2:] == [letter for letter in columns if letter in "xy"][::2]
+
+
+def test_another_pipelines_table_is_refused(project: Any) -> None:
+    """Two pipelines do not replace each other's table."""
+    project.write("landing/a.csv", CSV)
+    project.declare(stages='sink = { path = "letters", on_existing = "replace" }')
+    assert project.command().code == 0
+    text = (project.root / "pipeline.toml").read_text()
+    (project.root / "pipeline.toml").write_text(text.replace('name = "letters"', 'name = "b"', 1))
+    ended = project.command()
+    assert ended.code == 2
+    assert "was written by pipeline 'letters'" in ended.err + ended.out

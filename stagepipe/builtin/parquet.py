@@ -17,6 +17,7 @@ from stagepipe.model import Output, Part
 SAMPLE_ROWS = 16_384
 DICTIONARY_PAYS_BELOW = 0.25
 COMPRESSION_LEVEL = 1
+DIGITS_OF_INT64 = 18
 
 
 class ParquetSink:
@@ -52,26 +53,36 @@ def _encodings(table: pa.Table) -> tuple[list[str], dict[str, str]]:
     """The columns that are worth a dictionary, and the encodings of others that have a better one
     than plain values. Decided on the first rows: the same rows always give the same bytes.
 
-    A dictionary pays where values repeat. Whole numbers, dates and times that do not repeat, or
-    that rise from row to row, are stored as differences.
+    A dictionary pays where values repeat. Whole numbers, decimals, dates and times that do not
+    repeat, or that rise from row to row, are stored as differences; texts that do not repeat with
+    their lengths apart from their letters.
     """
     dictionaries, encodings = [], {}
     head = table.slice(0, SAMPLE_ROWS)
     for name, column in zip(head.column_names, head.columns, strict=True):
         kind = column.type
-        if not (pa.types.is_primitive(kind) or _is_text(kind)) or pa.types.is_boolean(kind):
+        if not (pa.types.is_primitive(kind) or _is_text(kind) or _is_small_decimal(kind)):
             continue  # nested, null and already a dictionary: as the library has it
-        is_whole = pa.types.is_integer(kind) or pa.types.is_temporal(kind)
+        if pa.types.is_boolean(kind):
+            continue
+        is_whole = not (_is_text(kind) or pa.types.is_floating(kind))
         is_repeating = pc.count_distinct(column).as_py() < DICTIONARY_PAYS_BELOW * len(column)
         if is_whole and (not is_repeating or _is_rising(column)):
             encodings[name] = "DELTA_BINARY_PACKED"
         elif is_repeating:
             dictionaries.append(name)
+        elif _is_text(kind):
+            encodings[name] = "DELTA_LENGTH_BYTE_ARRAY"
     return dictionaries, encodings
 
 
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_binary(kind))
+
+
+def _is_small_decimal(kind: pa.DataType) -> bool:
+    """Whether its values are stored as whole numbers."""
+    return bool(pa.types.is_decimal(kind) and kind.precision <= DIGITS_OF_INT64)
 
 
 def _is_rising(column: pa.ChunkedArray) -> bool:

@@ -161,13 +161,18 @@ def _as_stored(value, kind):
     return value if value is None else pa.scalar(value, kind).as_py()
 
 
+@pytest.mark.parametrize("pieces", [(1,), (40, 9), reader.PIECE_BYTES])
 @pytest.mark.parametrize("block", [7, 16, convert.BLOCK_BYTES])
 @given(case=cases())
 @some
-def test_reads_what_the_rules_say(block, case):
-    """Rows, rejects and counts of whole files are those of the slow reader."""
+def test_reads_what_the_rules_say(block, pieces, case):
+    """Rows, rejects and counts of whole files are those of the slow reader, into whatever pieces
+    something amiss in them has them cut."""
     data, spec, options = case
-    with mock.patch.object(convert, "BLOCK_BYTES", block):
+    with (
+        mock.patch.object(convert, "BLOCK_BYTES", block),
+        mock.patch.object(reader, "PIECE_BYTES", pieces),
+    ):
         result = CsvReader().read(data, data, whole(data), spec, options)
     agree(data, spec, options, result.table, result.rejects, result.records, result.lines)
 
@@ -205,9 +210,12 @@ def test_the_slow_path_agrees_with_what_the_fast_one_takes(case):
     dialect = reader.Dialect.of(options)
     header, start = reader.read_header(data, dialect.structure)
     layout = reader._layout(header, spec, dialect)
-    body = data[start:]
-    records, _, is_even = dialect.structure.survey(body)
-    table = reader._parse(body, layout, dialect)
+    survey = dialect.structure.survey(data, start)
+    alone = dialect.structure.survey(data[start:])
+    assert (survey.is_even, survey.lines) == (alone.is_even, alone.lines)
+    assert survey.records == alone.records or not survey.is_even
+    records, _, is_even = survey
+    table = reader._parse(data, start, layout, dialect)
     if table is None or not is_even or table.num_rows != records:
         return
     taken = list(take_apart(data, start, dialect.structure, layout.width))

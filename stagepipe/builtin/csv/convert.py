@@ -26,12 +26,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from stagepipe.builtin.csv.search import is_found
+from stagepipe.builtin.csv.search import as_one_value, is_found
 
 TRUE_WORDS = ["true", "True", "TRUE", "1"]
 FALSE_WORDS = ["false", "False", "FALSE", "0"]
 BLOCK_BYTES = 2**20
 LARGEST_BLOCK = 2**31 - 1
+CR, LF = b"\r\n"
 _LONGEST_WIDE_DECIMAL = len("-.e-38") + 38
 _TINY = "[eE]-0*(39|[4-9][0-9]|[0-9]{3,})"
 _WORDS_FOR_NON_FINITE = re.compile(r"[ \t]*[+-]?(inf|infinity|nan)[ \t]*", re.IGNORECASE)
@@ -58,15 +59,16 @@ def parse(
     delimiter: str,
     quote: str,
     null_values: Sequence[str],
+    start: int = 0,
 ) -> pa.Table:
-    """The records in `data` as a table with columns named by their position; those without a type
-    are left out. Raises `pyarrow.ArrowInvalid` when a record does not fit."""
+    """The records in `data` from `start` on as a table with columns named by their position; those
+    without a type are left out. Raises `pyarrow.ArrowInvalid` when a record does not fit."""
     names = [str(position) for position in range(len(column_types))]
     wanted = {n: t for n, t in zip(names, column_types, strict=True) if t is not None}
-    if not data:
+    if start == len(data):
         return pa.table({name: pa.array([], kind) for name, kind in wanted.items()})
-    if data.startswith(b"\xef"):
-        data = b"\n" + data
+    if data.startswith(b"\xef", start):
+        data, start = b"\n" + data[start:], 0
     wide = {name: kind for name, kind in wanted.items() if _is_wide(kind)}
     parse_options = csv.ParseOptions(
         delimiter=delimiter, quote_char=quote or False, newlines_in_values=bool(quote)
@@ -79,7 +81,8 @@ def parse(
         true_values=TRUE_WORDS,
         false_values=FALSE_WORDS,
     )
-    table = _read(data, names, parse_options, convert_options)
+    body = pa.py_buffer(data).slice(start)
+    table = _read(body, names, parse_options, convert_options)
     for name, kind in wide.items():
         position = table.schema.get_field_index(name)
         table = table.set_column(position, name, _wide_decimal(table.column(name), kind))
@@ -87,7 +90,7 @@ def parse(
 
 
 def _read(
-    data: bytes, names: list[str], parse: csv.ParseOptions, convert: csv.ConvertOptions
+    data: pa.Buffer, names: list[str], parse: csv.ParseOptions, convert: csv.ConvertOptions
 ) -> pa.Table:
     options = csv.ReadOptions(use_threads=False, column_names=names, block_size=_block_size(data))
     try:
@@ -96,17 +99,18 @@ def _read(
         if "straddling" not in str(error):
             raise
     # A record lies across three blocks: all is one block then.
-    options.block_size = min(len(data) + 1, LARGEST_BLOCK)
+    options.block_size = min(data.size + 1, LARGEST_BLOCK)
     return csv.read_csv(pa.BufferReader(data), options, parse, convert)
 
 
-def _block_size(data: bytes) -> int:
+def _block_size(buffer: pa.Buffer) -> int:
     """A size of blocks none of which ends within a CRLF: pyarrow drops the LF of such a one, also
     in a quoted field, where it belongs to the value."""
     for size in range(BLOCK_BYTES, BLOCK_BYTES // 2, -1):
-        if not any(data[end - 1 : end + 1] == b"\r\n" for end in range(size, len(data), size)):
+        ends = range(size, buffer.size, size)
+        if not any(buffer[end - 1] == CR and buffer[end] == LF for end in ends):
             return size
-    return min(len(data) + 1, LARGEST_BLOCK)
+    return int(min(buffer.size + 1, LARGEST_BLOCK))
 
 
 def _is_wide(kind: pa.DataType) -> bool:
@@ -127,49 +131,36 @@ def _wide_decimal(texts: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     return texts.cast(pa.decimal256(76, kind.scale)).cast(kind)
 
 
-def is_trustworthy(table: pa.Table, data: bytes, *, delimiter: str, quote: str) -> bool:
+def is_trustworthy(
+    table: pa.Table, data: bytes, *, delimiter: str, quote: str, start: int = 0
+) -> bool:
     """Whether no value of a parsed segment comes from the lenient side of a converter."""
     kinds = [field.type for field in table.schema]
     quotes = _escaped(quote)
     maybe = f"[{quotes}]?" if quote else ""  # a field may go on after its closing quote
-    suspicious = []
-    if any(map(pa.types.is_integer, kinds)) and _holds_any(data, _gapped("0", "xX", quote)):
-        suspicious.append(f"-?0{maybe}[xX][0-9A-Fa-f{quotes}]{{1,18}}")
-    if any(map(pa.types.is_decimal, kinds)) and _holds_any(data, _exponents(quote)):
-        suspicious.append(f"[+-]?[0-9.{quotes}]+[eE]{maybe}-[0-9{quotes}]+")
-    if suspicious:
+    lenient = {}  # how a number may look, by what is to be found in it
+    if any(map(pa.types.is_integer, kinds)):
+        lenient[f"0{maybe}[xX]"] = f"-?0{maybe}[xX][0-9A-Fa-f{quotes}]{{1,18}}"
+    if any(map(pa.types.is_decimal, kinds)):
+        lenient[f"[eE]{maybe}-{maybe}[0-9]"] = f"[+-]?[0-9.{quotes}]+[eE]{maybe}-[0-9{quotes}]+"
+    if lenient and (found := _found(list(lenient), data, start)):
         ends = _escaped(delimiter + "\r\n")
         blanks = _escaped(quote + " \t")
-        number = "|".join(suspicious)
+        number = "|".join(lenient[mark] for mark in found)
         fields = f"(?:^|[{ends}{blanks}])(?:{number})[{blanks}]*(?:[{ends}]|$)"
-        if is_found(fields, data):
+        if is_found(fields, data, start):
             return False
     return all(_is_sound(column) for column in table.columns)
 
 
-def _gapped(first: str, seconds: str, quote: str) -> list[str]:
-    """Patterns of `first` and one of `seconds`, with a quote between them or none."""
-    return [re.escape(first + gap + second) for second in seconds for gap in {"", quote}]
-
-
-def _exponents(quote: str) -> list[str]:
-    """How a negative exponent may begin, as patterns."""
-    signs = [sign for letter in "eE" for sign in _gapped(letter, "-", quote)]
-    return [sign + re.escape(gap) + "[0-9]" for sign in signs for gap in {"", quote}]
-
-
-def _holds_any(data: bytes, patterns: Sequence[str]) -> bool:
-    """Whether one of a few short patterns, all with different first letters, may be in the data.
-    Polars looks for their first letters with vector instructions, at several GB/s."""
-    if not any(pattern[0].encode() in data for pattern in patterns):
-        return False
-    offsets = pa.array([0, len(data)], pa.int64()).buffers()[1]
-    whole = pa.Array.from_buffers(pa.large_binary(), 1, [None, offsets, pa.py_buffer(data)])
+def _found(marks: Sequence[str], data: bytes, start: int) -> list[str]:
+    """Which of a few short patterns may be in the data: polars looks for the letters they begin
+    with by vector instructions, at some GB/s."""
     try:
-        text = pl.Series(pl.from_arrow(whole)).cast(pl.String)
+        text = pl.Series(pl.from_arrow(as_one_value(data, start))).cast(pl.String)
     except pl.exceptions.ComputeError:
-        return True  # it is not UTF-8: the slower search decides
-    return bool(text.str.contains("|".join(patterns))[0])
+        return list(marks)  # it is not UTF-8: a slower search decides
+    return [mark for mark in marks if text.str.contains(mark)[0]]
 
 
 def _escaped(characters: str) -> str:

@@ -19,6 +19,9 @@ from stagepipe.builtin.csv.structure import Structure, count_lines
 from stagepipe.contracts import DeadSegment, SegmentResult, TableSpec
 from stagepipe.model import Reject, Segment
 
+PIECE_BYTES = (2**20, 2**16)
+"""Taking records apart is some hundred times slower than parsing them: only the pieces in which
+something is amiss are."""
 DISAGREEMENT = (
     "stagepipe's two ways to read these bytes disagree, so neither is trusted; "
     "please report this file as a defect"
@@ -64,31 +67,77 @@ class CsvReader:
     ) -> SegmentResult:
         """The segment's records as a table, and those that are bad as rejects."""
         dialect = Dialect.of(options)
-        structure = dialect.structure
-        header, body_start = read_header(head, structure)
+        header, body_start = read_header(head, dialect.structure)
         layout = _layout(header, spec, dialect)
         start = body_start if segment.start == 0 else 0
-        body = data[start:] if start else data
-        survey = structure.survey(body)
-        records = survey.records
-        table = _parse(body, layout, dialect) if survey.is_even else None
-        rejects: Sequence[Reject] = ()
-        if table is None or table.num_rows != records:
-            taken = list(take_apart(data, start, structure, layout.width))
-            records = len(taken)
-            bad = unfit_records(taken, layout, dialect.null_values)
-            rest = _without(data, start, taken, bad)
-            table = _parse(rest, layout, dialect, is_examined=True)
-            if table is None or table.num_rows != records - len(bad):
-                raise DeadSegment(DISAGREEMENT)
-            table, rejects = _checked(table, layout, data, taken, bad, dialect)
-        elif (failed := _failed_rows(table, spec)) is not None:
-            taken = list(take_apart(data, start, structure, layout.width))
-            if len(taken) != records:
-                raise DeadSegment(DISAGREEMENT)
-            table, rejects = _checked(table, layout, data, taken, set(), dialect, failed)
-        lines = count_lines(data[:start]) + survey.lines
-        return SegmentResult(table, records, lines, rejects)
+        return _read(data, start, layout, dialect, PIECE_BYTES)
+
+
+def _read(
+    data: bytes, start: int, layout: Layout, dialect: Dialect, piece_sizes: Sequence[int]
+) -> SegmentResult:
+    """What the reader makes of the bytes from `start` on. When something is amiss in them, they
+    are cut into pieces of the first of the sizes that is below their own."""
+    structure = dialect.structure
+    survey = structure.survey(data, start)
+    lines = survey.lines + count_lines(data[:start])
+    table = _parse(data, start, layout, dialect) if survey.is_even else None
+    if table is not None and table.num_rows != survey.records:
+        table = None
+    failed = None if table is None else _failed_rows(table, layout.spec)
+    if table is not None and failed is None:
+        return SegmentResult(table, survey.records, lines, ())
+    smaller = [size for size in piece_sizes if size < len(data) - start]
+    if not smaller:
+        return _examined(data, start, lines, layout, dialect, table, failed)
+    del table  # others are made in its stead
+    results, rejects = [], []
+    offset, line = start, count_lines(data[:start])
+    for piece in structure.pieces(data, start, smaller[0]):
+        result = _read(piece, 0, layout, dialect, smaller[1:])
+        results.append(result)
+        rejects += [_moved(reject, offset, line) for reject in result.rejects]
+        offset += len(piece)
+        line += result.lines
+    table = pa.concat_tables([result.table for result in results])
+    return SegmentResult(table, sum(result.records for result in results), line, rejects)
+
+
+def _moved(reject: Reject, offset: int, line: int) -> Reject:
+    """A piece's reject, counted from where that begins."""
+    assert reject.line is not None
+    assert reject.byte_offset is not None
+    return reject._replace(line=reject.line + line, byte_offset=reject.byte_offset + offset)
+
+
+def _examined(
+    data: bytes,
+    start: int,
+    lines: int,
+    layout: Layout,
+    dialect: Dialect,
+    table: pa.Table | None,
+    failed: pa.ChunkedArray | None,
+) -> SegmentResult:
+    """The bytes taken apart record by record. `table` holds all of them where only checks failed;
+    `failed` says in which rows."""
+    taken = list(take_apart(data, start, dialect.structure, layout.width))
+    bad: set[int] = set()
+    if table is None:
+        bad = unfit_records(taken, layout, dialect.null_values)
+        rest = _without(data, start, taken, bad)
+        table = _parse(rest, 0, layout, dialect, is_examined=True)
+        failed = None if table is None else _failed_rows(table, layout.spec)
+    if table is None or table.num_rows != len(taken) - len(bad):
+        raise DeadSegment(DISAGREEMENT)
+    rejected = set(bad)
+    if failed is not None:
+        good = [row for row in range(len(taken)) if row not in bad]
+        rejected.update(good[row] for row in pc.indices_nonzero(failed).to_pylist())
+        table = table.filter(pc.invert(failed))
+    records = [taken[row] for row in sorted(rejected)]
+    rejects = explain(records, layout, dialect.null_values, data)
+    return SegmentResult(table, len(taken), lines, rejects)
 
 
 def read_header(head: bytes, structure: Structure) -> tuple[list[str], int]:
@@ -146,9 +195,10 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _parse(
-    body: bytes, layout: Layout, dialect: Dialect, *, is_examined: bool = False
+    data: bytes, start: int, layout: Layout, dialect: Dialect, *, is_examined: bool = False
 ) -> pa.Table | None:
-    """The body as the spec's table, or None when some record of it may not be what it seems.
+    """The bytes from `start` on as the spec's table, or None when some record of them may not be
+    what it seems.
 
     `is_examined` says that every record was taken apart and found to fit.
     """
@@ -159,20 +209,23 @@ def _parse(
             types[position] = column.arrow_type
     # The last field tells whether a quote swallowed the rest, so it is always looked at, and there
     # is a record end to be swallowed.
-    is_quoted = bool(structure.quote) and structure.quote in body
+    is_quoted = bool(structure.quote) and data.find(structure.quote, start) >= 0
     if types[-1] is None and (is_quoted or all(kind is None for kind in types)):
         types[-1] = pa.binary()
-    if is_quoted and not body.endswith((b"\n", b"\r")):
-        body += b"\n"
-    marks = {"delimiter": structure.delimiter.decode(), "quote": structure.quote.decode()}
+    if is_quoted and not data.endswith((b"\n", b"\r")):
+        data += b"\n"
+    delimiter, quote = structure.delimiter.decode(), structure.quote.decode()
+    words = dialect.null_values
     try:
-        table = convert.parse(body, types, null_values=dialect.null_values, **marks)
+        table = convert.parse(
+            data, types, delimiter=delimiter, quote=quote, null_values=words, start=start
+        )
     except pa.ArrowInvalid:
         return None
     if not is_examined:
-        if is_quoted and _may_be_open(table, dialect.null_values):
+        if is_quoted and _may_be_open(table, words):
             return None
-        if not convert.is_trustworthy(table, body, **marks):
+        if not convert.is_trustworthy(table, data, delimiter=delimiter, quote=quote, start=start):
             return None
     arrays = [
         pa.nulls(table.num_rows, column.arrow_type)
@@ -216,25 +269,3 @@ def _failed_rows(table: pa.Table, spec: TableSpec) -> pa.ChunkedArray | None:
     for _, _, mask in checks.failures(table, spec):
         failed = mask if failed is None else pc.or_(failed, mask)
     return failed
-
-
-def _checked(
-    table: pa.Table,
-    layout: Layout,
-    data: bytes,
-    records: Sequence[Record],
-    bad: set[int],
-    dialect: Dialect,
-    failed: pa.ChunkedArray | None = None,
-) -> tuple[pa.Table, list[Reject]]:
-    """The table without rows that fail a check, and a reject for each bad record, in file order."""
-    failed = _failed_rows(table, layout.spec) if failed is None else failed
-    rejected = set(bad)
-    if failed is not None:
-        good = (
-            [row for row in range(len(records)) if row not in bad] if bad else range(len(records))
-        )
-        rejected.update(good[row] for row in pc.indices_nonzero(failed).to_pylist())
-        table = table.filter(pc.invert(failed))
-    rejects = explain([records[row] for row in sorted(rejected)], layout, dialect.null_values, data)
-    return table, rejects

@@ -6,12 +6,22 @@ where a pattern begins with a rare byte.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
-def is_found(pattern: str, data: bytes) -> bool:
-    """Whether the pattern, in RE2's words for bytes, is somewhere in the data."""
+if TYPE_CHECKING:
     import pyarrow as pa
+
+
+def is_found(pattern: str, data: bytes, start: int = 0) -> bool:
+    """Whether the pattern, in RE2's words for bytes, is somewhere in the data from `start` on."""
     import pyarrow.compute as pc
 
-    offsets = pa.array([0, len(data)], pa.int64()).buffers()[1]
-    whole = pa.Array.from_buffers(pa.large_binary(), 1, [None, offsets, pa.py_buffer(data)])
-    return bool(pc.match_substring_regex(whole, pattern)[0].as_py())
+    return bool(pc.match_substring_regex(as_one_value(data, start), pattern)[0].as_py())
+
+
+def as_one_value(data: bytes, start: int = 0) -> pa.Array:
+    """The data from `start` on as the only value of an Arrow array, without copying them."""
+    import pyarrow as pa
+
+    offsets = pa.array([start, len(data)], pa.int64()).buffers()[1]
+    return pa.Array.from_buffers(pa.large_binary(), 1, [None, offsets, pa.py_buffer(data)])

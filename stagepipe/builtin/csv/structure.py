@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,13 +57,19 @@ class Structure:
     def _not_quotes_or_ends(self) -> bytes:
         return bytes(byte for byte in range(256) if byte not in self.quote + b"\n")
 
-    def survey(self, data: bytes) -> Survey:
-        """How many records the bytes hold, by counting record ends outside quotes.
+    def survey(self, data: bytes, start: int = 0) -> Survey:
+        """How many records the bytes from `start` on hold, by counting record ends outside quotes.
 
         It takes every second quote for a closing one, which is right for every file whose quotes
         stand where they should; for others it may differ from what `spans` finds. It shares
         nothing with a parser, which makes it the other side of the sum.
         """
+        if start:
+            before = self.survey(data[:start])
+            if not before.is_even:
+                return self.survey(data[start:])
+            both = self.survey(data)  # a second look at the header is cheaper than a copy
+            return Survey(both.records - before.records, both.lines - before.lines, both.is_even)
         if not self._has_plain_ends(data):
             pieces = data.split(self.quote) if self.quote else [data]
             # Quoted text may look like record ends: one byte that does not stands for it.
@@ -131,6 +138,14 @@ class Structure:
                 cuts.append(boundary)
                 start = boundary
         return cuts
+
+    def pieces(self, data: bytes, start: int, size: int) -> Iterator[bytes]:
+        """The bytes from `start` on, cut at record boundaries into pieces of about `size` bytes."""
+        file = io.BytesIO(data)
+        while start < len(data):
+            end = self._boundary(file, start, len(data), start + size)
+            yield data[start:end]
+            start = end
 
     def _body_start(self, file: BinaryIO, size: int) -> int:
         """The offset after the header; `size` where it is none that a later segment could read."""

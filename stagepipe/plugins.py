@@ -114,10 +114,12 @@ class Plugins:
         self.manager = pluggy.PluginManager(GROUP)
         self.manager.add_hookspecs(hookspecs)
         self._waiting = {point.name: point for point in entry_points(group=GROUP)}
-        self._register(importlib.import_module("stagepipe.builtin"), BUILT_IN, BUILT_IN, None)
+        self._built_in = importlib.import_module("stagepipe.builtin")
+        self._hook_up(self._built_in, BUILT_IN)
 
     def add_file(self, path: Path) -> None:
         """Load a local plugin file. Raises PluginError when it does not import, or is wrong."""
+        self._take_built_in_steps()
         self._register(_import_file(path), path.name, str(path), str(path.parent))
 
     @property
@@ -131,6 +133,7 @@ class Plugins:
 
     def step(self, name: str) -> Step:
         """The step of that name. Raises PluginError."""
+        self._take_built_in_steps()
         return self._find("step", name, lambda: self._steps)
 
     def reader(self, name: str) -> Any:
@@ -147,10 +150,12 @@ class Plugins:
 
     def all_steps(self) -> Iterator[Step]:
         """Every step that is loaded, by name."""
+        self._take_built_in_steps()
         yield from (self._steps[name] for name in sorted(self._steps))
 
     def notes(self) -> list[PluginNote]:
         """What there is, broken ones included: every installed plugin is imported for this."""
+        self._take_built_in_steps()
         for name in list(self._waiting):
             self._load_installed(name)
         return self._notes
@@ -173,7 +178,14 @@ class Plugins:
             f"there are: {', '.join(sorted(known()))}; a plugin file must stand in 'plugins'",
         )
 
+    def _take_built_in_steps(self) -> None:
+        """Load the built-in steps, once. They bring polars with them: a plan for a pipeline without
+        steps does not wait for that."""
+        if not self._steps:
+            self._take_words(self._built_in, BUILT_IN, BUILT_IN, None)
+
     def _load_installed(self, name: str) -> None:
+        self._take_built_in_steps()
         point = self._waiting.pop(name)
         try:
             self._register(_loaded(point), name, _origin(point), None)
@@ -185,6 +197,10 @@ class Plugins:
             self._notes.append(PluginNote(name, _origin(point), error=str(error)))
 
     def _register(self, module: ModuleType, name: str, origin: str, folder: str | None) -> None:
+        self._hook_up(module, name)
+        self._take_words(module, name, origin, folder)
+
+    def _hook_up(self, module: ModuleType, name: str) -> None:
         if self.manager.is_registered(module) or self.manager.has_plugin(name):
             raise PluginError(f"plugin {name} is named twice: name it once")
         self.manager.register(module, name)
@@ -192,6 +208,9 @@ class Plugins:
             self.manager.check_pending()
         except pluggy.PluginValidationError as error:
             raise PluginError(f"plugin {name}: {error}") from error
+
+    def _take_words(self, module: ModuleType, name: str, origin: str, folder: str | None) -> None:
+        """Take a plugin's steps, and note what else it brings."""
         functions = {
             function.__name__: function
             for function in vars(module).values()

@@ -17,6 +17,12 @@ from multiprocessing import forkserver
 from typing import Any
 
 PRELOAD = ["stagepipe.run.worker", "pyarrow.csv", "pyarrow.parquet", "polars"]
+WORKER_ENVIRONMENT = {
+    "POLARS_MAX_THREADS": "1",  # a worker has one core
+    # glibc keeps the memory of one chunk for the next instead of giving it back page by page.
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
+}
 HAS_FORK_SERVER = "forkserver" in multiprocessing.get_all_start_methods()
 
 
@@ -27,7 +33,7 @@ class ProcessPool:
         """Start the fork server: it imports what workers need while the parent plans."""
         if HAS_FORK_SERVER:
             multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
-            with _one_thread_each(), _no_interrupts():
+            with _environment_of_workers(), _no_interrupts():
                 forkserver.ensure_running()
 
     def __call__(
@@ -52,15 +58,15 @@ def _no_interrupts() -> Iterator[None]:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Have workers start with polars on one thread each, without touching this process's own."""
-    name = "POLARS_MAX_THREADS"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
+def _environment_of_workers() -> Iterator[None]:
+    """Have the fork server start with what workers need, without touching this process's own."""
+    before = {name: os.environ.get(name) for name in WORKER_ENVIRONMENT}
+    os.environ.update(WORKER_ENVIRONMENT)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stagepipe.contracts import Place
 from stagepipe.model import Output, Part
+
+if TYPE_CHECKING:
+    import polars as pl
 
 SAMPLE_ROWS = 16_384
 DICTIONARY_PAYS_BELOW = 0.25
@@ -42,6 +44,8 @@ class ParquetSink:
 
     def decode(self, path: Path) -> pl.DataFrame:
         """The rows of a part."""
+        import polars as pl  # for workers only
+
         return pl.DataFrame(pl.from_arrow(pq.read_table(path, use_threads=False)))
 
     def commit(self, parts: Sequence[Part], place: Place) -> Output:

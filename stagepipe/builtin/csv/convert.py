@@ -21,7 +21,6 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
@@ -156,6 +155,8 @@ def is_trustworthy(
 def _found(marks: Sequence[str], data: bytes, start: int) -> list[str]:
     """Which of a few short patterns may be in the data: polars looks for the letters they begin
     with by vector instructions, at some GB/s."""
+    import polars as pl  # for workers only: the parent reads no data
+
     try:
         text = pl.Series(pl.from_arrow(as_one_value(data, start))).cast(pl.String)
     except pl.exceptions.ComputeError:

@@ -143,8 +143,9 @@ class Reader(Protocol):
 class ExecutorFactory(Protocol):
     """Makes the `concurrent.futures.Executor` that runs the workers."""
 
-    def prepare(self) -> None:
-        """A run is about to be planned: begin whatever takes time and does no harm if unused."""
+    def prepare(self, modules: Sequence[str]) -> None:
+        """A run is about to be planned, and its workers will import these modules: begin whatever
+        takes time and does no harm if unused."""
         ...
 
     def __call__(

@@ -5,10 +5,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from stagepipe.model import Output, Receipt, Rows
+
+Fields = Mapping[str, str | int | float | None]
+Tell = Callable[[str, Fields], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Where a run can be watched. `is_terminal`: stderr is a terminal that redraws, and a person
+    looks at it; else `tell` takes lines, each with its figures; None where nobody wants any."""
+
+    is_terminal: bool = False
+    tell: Tell | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +102,7 @@ class RunFinished(Event):
     rows: Rows
     seconds: float
     error: str | None = None
+
+
+Listener = Callable[[Event], None]
+"""Called with each event of a run. Where it has a method `close`, that is called at its end."""

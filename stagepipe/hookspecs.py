@@ -7,7 +7,7 @@ The same module is imported by the workers, so it must import without side effec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stagepipe.contracts import ExecutorFactory, Reader, Sink
-    from stagepipe.events import Event
+    from stagepipe.events import Event, Listener, Screen
 
 GROUP = "stagepipe"
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -41,6 +41,12 @@ def stagepipe_sinks() -> Mapping[str, Sink]:  # type: ignore[empty-body]
 @hookspec
 def stagepipe_executors() -> Mapping[str, ExecutorFactory]:  # type: ignore[empty-body]
     """Executor factories by the name that `executor` gives. Parent."""
+
+
+@hookspec
+def stagepipe_listeners(screen: Screen) -> Sequence[Listener]:  # type: ignore[empty-body]
+    """Listeners for one run: each hears every event as `stagepipe_event` does, and its `close()`,
+    where it has one, is called when the run ends, however that goes. Parent."""
 
 
 @hookspec

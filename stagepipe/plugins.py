@@ -12,7 +12,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -28,7 +28,7 @@ from stagepipe.errors import Interrupted, PluginError
 from stagepipe.hookspecs import GROUP
 
 if TYPE_CHECKING:
-    from stagepipe.events import Event
+    from stagepipe.events import Event, Listener, Screen
 
 BUILT_IN = "built-in"
 Found = TypeVar("Found")
@@ -126,6 +126,22 @@ class Plugins:
     def hook(self) -> Any:
         """The hooks of all that is loaded, to call."""
         return self.manager.hook
+
+    @contextmanager
+    def listeners(self, screen: Screen) -> Iterator[Sequence[Listener]]:
+        """The plugins' listeners for one run, closed when it ends. Raises PluginError."""
+        try:
+            found = [
+                each for given in self.hook.stagepipe_listeners(screen=screen) for each in given
+            ]
+        except Interrupted:
+            raise
+        except Exception as error:  # a plugin's code: anything may happen
+            raise PluginError(f"stagepipe_listeners of a plugin fails: {_said(error)}") from error
+        with ExitStack() as stack:
+            for listener in found:
+                stack.callback(getattr(listener, "close", _nothing_to_close))
+            yield found
 
     def tell(self, event: Event) -> None:
         """Tell every plugin that listens."""
@@ -285,6 +301,10 @@ def _without_bytecode() -> Iterator[None]:
         yield
     finally:
         sys.dont_write_bytecode = before
+
+
+def _nothing_to_close() -> None:
+    pass
 
 
 def _options(function: Callable[..., Any]) -> list[inspect.Parameter]:

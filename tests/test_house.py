@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "stagepipe"
 MAY_IMPORT = {
     "cli": {
+        "amounts",
         "builtin",
         "contracts",
         "declare",
@@ -35,7 +36,8 @@ MAY_IMPORT = {
     "plugins": {"hookspecs", "contracts", "events"},
     "record": set(),
     "declare": set(),
-    "builtin": {"contracts", "hookspecs", "events"},
+    "builtin": {"amounts", "contracts", "hookspecs", "events"},
+    "amounts": set(),
     "hookspecs": {"contracts", "events"},
     "contracts": set(),
     "events": set(),

@@ -3,10 +3,11 @@ only prints help loads neither polars nor pyarrow."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from stagepipe.contracts import ExecutorFactory, Reader, Sink
+from stagepipe.events import Listener, Screen
 from stagepipe.hookspecs import hookimpl
 
 
@@ -40,3 +41,17 @@ def stagepipe_executors() -> Mapping[str, ExecutorFactory]:
     from stagepipe.builtin.executors import ProcessPool
 
     return {"processes": ProcessPool()}
+
+
+@hookimpl
+def stagepipe_listeners(screen: Screen) -> Sequence[Listener]:
+    """The display on a terminal, a line every few seconds elsewhere."""
+    if screen.is_terminal:
+        from stagepipe.builtin.progress import Progress
+
+        return [Progress()]
+    if screen.tell is not None:
+        from stagepipe.builtin.heartbeat import Heartbeat
+
+        return [Heartbeat(screen.tell)]
+    return []

@@ -10,13 +10,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import forkserver
 from typing import Any
 
-PRELOAD = ["stagepipe.run.worker", "pyarrow.csv", "pyarrow.parquet", "polars"]
 WORKER_ENVIRONMENT = {
     "POLARS_MAX_THREADS": "1",  # a worker has one core
     # glibc keeps the memory of one chunk for the next instead of giving it back page by page.
@@ -29,10 +28,10 @@ HAS_FORK_SERVER = "forkserver" in multiprocessing.get_all_start_methods()
 class ProcessPool:
     """Makes `ProcessPoolExecutor`s."""
 
-    def prepare(self) -> None:
+    def prepare(self, modules: Sequence[str]) -> None:
         """Start the fork server: it imports what workers need while the parent plans."""
         if HAS_FORK_SERVER:
-            multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
+            multiprocessing.get_context("forkserver").set_forkserver_preload(list(modules))
             with _environment_of_workers(), _no_interrupts():
                 forkserver.ensure_running()
 
@@ -40,7 +39,6 @@ class ProcessPool:
         self, *, max_workers: int, initializer: Callable[..., None], initargs: tuple[Any, ...]
     ) -> Executor:
         """A pool of that many workers."""
-        self.prepare()
         context = multiprocessing.get_context("forkserver" if HAS_FORK_SERVER else "spawn")
         return ProcessPoolExecutor(
             max_workers, mp_context=context, initializer=initializer, initargs=initargs

@@ -7,14 +7,13 @@ too.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from stagepipe import events
+from stagepipe.amounts import duration, short, size
 
 EVERY_SECONDS = 5.0
-Fields = Mapping[str, str | int | float | None]
-Tell = Callable[[str, Fields], None]
 
 
 @dataclass(slots=True)
@@ -114,7 +113,7 @@ class Pace:
 class Heartbeat:
     """A listener that tells a line every `every_seconds`, and one when a stage begins or ends."""
 
-    def __init__(self, tell: Tell, every_seconds: float = EVERY_SECONDS) -> None:
+    def __init__(self, tell: events.Tell, every_seconds: float = EVERY_SECONDS) -> None:
         self._tell = tell
         self._every = every_seconds
         self._last = 0.0
@@ -133,9 +132,6 @@ class Heartbeat:
                     self._say(f"{event.stage}: {beat(self._pace)}", event.now)
             case _:
                 pass
-
-    def close(self) -> None:
-        """Nothing is open."""
 
     def _say(self, text: str, now: float) -> None:
         self._last = now
@@ -177,34 +173,3 @@ def committed(event: events.StageCommitted) -> str:
 
 def _tasks(number: int) -> str:
     return f"{number:,} task" + "s" * (number != 1)
-
-
-def short(number: float) -> str:
-    """`812`, `12.3 k`, `1.2 M`."""
-    for limit, unit in ((1e9, " G"), (1e6, " M"), (1e4, " k")):
-        if number >= limit:
-            value = number / (1e3 if unit == " k" else limit)
-            return f"{value:.1f}{unit}" if value < 100 else f"{value:.0f}{unit}"
-    return f"{number:.0f}"
-
-
-def size(number: float) -> str:
-    """`812 bytes`, `12.3 kB`, `1.2 GB`; the units are powers of 1,000."""
-    for limit, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if number >= limit:
-            value = number / limit
-            return f"{value:.1f} {unit}" if value < 100 else f"{value:.0f} {unit}"
-    return f"{number:.0f} byte" + "s" * (round(number) != 1)
-
-
-def duration(seconds: float) -> str:
-    """`40 ms`, `0.4 s`, `12 s`, `3 min 20 s`, `1 h 05 min`."""
-    if 0 < seconds < 0.0995:
-        return f"{max(seconds * 1000, 1):.0f} ms"
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if not minutes:
-        return f"{rest} s"
-    hours, minutes_left = divmod(minutes, 60)
-    return f"{hours} h {minutes_left:02} min" if hours else f"{minutes} min {rest:02} s"

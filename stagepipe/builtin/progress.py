@@ -16,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from stagepipe import events
-from stagepipe.builtin.heartbeat import Pace, committed, duration, short, size
+from stagepipe.amounts import duration, short, size
+from stagepipe.builtin.heartbeat import Pace, committed
 from stagepipe.model import printable
 
 FRAME_SECONDS = 1 / 8
@@ -26,10 +27,11 @@ LINES_AROUND = 4
 
 
 class Progress:
-    """A listener that draws on `console`. `close` takes the display away, however a run ends."""
+    """A listener that draws on `console`, stderr's by default. `close` takes the display away,
+    however a run ends."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, highlight=False)
         self._pace = Pace()
         self._begin = 0.0
         self._drawn = float("-inf")

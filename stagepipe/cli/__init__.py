@@ -5,6 +5,7 @@ What is imported here is imported at each press of TAB, so: click and little els
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -14,6 +15,8 @@ __all__ = ["main"]
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the program and exit with its code."""
+    # Until the program listens to signals itself, Ctrl-C ends it without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     from stagepipe.cli.endings import conclude
 
     sys.exit(conclude(list(sys.argv[1:] if args is None else args)))

@@ -67,20 +67,14 @@ class History:
 
     @contextmanager
     def open(self, run: str | None) -> Iterator[tuple[Ledger, Row]]:
-        """The ledger, and one run in it; the latest for None. Raises UsageError."""
-        from stagepipe.record.ledger import LedgerError
-
+        """The ledger, and one run in it; the latest for None. Raises UsageError, LedgerError."""
         if not self._path.exists():
             raise UsageError(
                 f"nothing has run here yet: there is no ledger at {self._path}",
                 "run the pipeline first, or name another with -p",
             )
         with self._ledger() as ledger:
-            try:
-                row = ledger.run(run, self.pipeline)
-            except LedgerError as error:
-                raise UsageError(error.message, error.hint) from error
-            yield ledger, self._true(row)
+            yield ledger, self._true(ledger.run(run, self.pipeline))
 
     def path(self, text: str, row: Row) -> Path:
         """A path of the ledger, to open."""

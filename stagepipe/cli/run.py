@@ -46,21 +46,24 @@ def command(
         show_plan(here, pipeline, overrides, fresh, as_json)
         return 0
     _get_ready(here)
-    from stagepipe.cli.watching import watching
+    from stagepipe.cli.logs import Whereabouts
+    from stagepipe.cli.watching import screen
     from stagepipe.plan.loading import load
     from stagepipe.run.engine import run
 
     declared = load(pipeline, overrides)
     here.pipeline = declared.name
-    with watching(here) as listeners:
-        result = run(
-            declared,
-            jobs=jobs,
-            fresh=fresh,
-            keep_going=keep_going,
-            fail_fast=fail_fast,
-            listeners=listeners,
-        )
+    whereabouts = Whereabouts()
+    whereabouts.attach()
+    result = run(
+        declared,
+        jobs=jobs,
+        fresh=fresh,
+        keep_going=keep_going,
+        fail_fast=fail_fast,
+        listeners=[here.signals.insist, whereabouts],
+        screen=screen(here),
+    )
     _tell(here, result, declared, _flags(pipeline), as_json)
     return result.exit_code
 
@@ -68,9 +71,10 @@ def command(
 def _get_ready(here: Session) -> None:
     """Have the fork server import what workers need while this process imports what it needs."""
     from stagepipe.builtin.executors import ProcessPool
+    from stagepipe.run import WORKER_MODULES
 
     _ = here.out  # what is started from now on must not have the real stdout
-    ProcessPool().prepare()
+    ProcessPool().prepare(WORKER_MODULES)
 
 
 def _tell(

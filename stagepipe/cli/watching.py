@@ -1,4 +1,4 @@
-"""Who listens to a run: a display on a terminal, plain lines elsewhere, the log for machines."""
+"""How a run is watched from the command line: on a terminal, by plain lines, by the log."""
 
 from __future__ import annotations
 
@@ -6,40 +6,22 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
 
-from stagepipe.builtin.heartbeat import Fields, Heartbeat
-from stagepipe.cli.logs import Whereabouts
 from stagepipe.cli.results import STDERR
 from stagepipe.cli.session import Session
 from stagepipe.cli.wording import shown
-from stagepipe.events import Event
+from stagepipe.events import Fields, Screen
 
 log = logging.getLogger("stagepipe")
-Listener = Callable[[Event], None]
 
 
-@contextlib.contextmanager
-def watching(session: Session) -> Iterator[Sequence[Listener]]:
-    """The listeners of one run; what they opened is closed however it ends."""
-    whereabouts = Whereabouts()
-    whereabouts.attach()
-    listeners: list[Listener] = [session.signals.insist, whereabouts]
+def screen(session: Session) -> Screen:
+    """Where the progress of this call's run goes."""
     if session.quiet:
-        yield listeners
-        return
+        return Screen()
     if is_display_wanted(session):
-        from rich.console import Console
-
-        from stagepipe.builtin.progress import Progress
-
-        watcher: Progress | Heartbeat = Progress(Console(stderr=True, highlight=False))
-    else:
-        watcher = Heartbeat(_log if session.is_log_json else _print)
-    try:
-        yield [*listeners, watcher]
-    finally:
-        watcher.close()
+        return Screen(is_terminal=True)
+    return Screen(tell=_log if session.is_log_json else _print)
 
 
 def is_display_wanted(session: Session) -> bool:

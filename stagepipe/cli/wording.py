@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from stagepipe.builtin.heartbeat import duration, size
+from stagepipe.amounts import duration, size
 from stagepipe.model import printable
 
 __all__ = [

@@ -87,18 +87,21 @@ class Plan:
         return (file for source in self.sources for file in source.files)
 
 
-def check(pipeline: Pipeline, *, to_run: bool = False, with_paths: bool = False) -> Checked:
+def check(
+    pipeline: Pipeline, *, worker_modules: Sequence[str] = (), with_paths: bool = False
+) -> Checked:
     """Everything but the data. Raises PipelineError with all faults.
 
     Args:
         pipeline: what to check.
-        to_run: a run follows, so that the executor may begin to get ready meanwhile.
+        worker_modules: a run follows, and its workers will import these: the executor may begin
+            to get ready meanwhile.
         with_paths: look for the sources' files and at the sinks' places too, which a plan does
             in any case.
     """
     found = find_steps(pipeline)
-    if to_run and not found.faults:
-        found.plugins.executor(pipeline.executor).prepare()
+    if worker_modules and not found.faults:
+        found.plugins.executor(pipeline.executor).prepare(worker_modules)
     table = table_spec(pipeline)
     faults = [*found.faults, *reader_faults(pipeline, found.plugins, table)]
     if not faults:

@@ -23,6 +23,7 @@ from stagepipe.model import Output, Receipt, Rows, printable, to_plain
 VERSION = 1
 BUSY_SECONDS = 30.0
 RUNNING = "running"
+MOVE_AWAY = "move it away to begin a new one: only history is lost, no finished part"
 
 _SCHEMA = """
 CREATE TABLE runs (
@@ -109,6 +110,12 @@ class LedgerError(StagepipeError):
     """The ledger cannot be read or written."""
 
 
+class NoSuchRunError(LedgerError):
+    """A run was asked for that the ledger does not know, or not by this name alone."""
+
+    exit_code = 2
+
+
 class Ledger:
     """The ledger of a state folder. Made when it is missing, unless `must_exist`."""
 
@@ -127,10 +134,7 @@ class Ledger:
             with nullcontext() if must_exist else FileLock(path.with_name("ledger.lock")):
                 self._open()
         except (sqlite3.Error, OSError) as error:
-            raise LedgerError(
-                f"the ledger {path} cannot be used: {error}",
-                "move it away to begin a new one: only history is lost, no finished part",
-            ) from error
+            raise LedgerError(f"the ledger {path} cannot be used: {error}", MOVE_AWAY) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -161,7 +165,9 @@ class Ledger:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield
         except (sqlite3.Error, OverflowError) as error:
-            raise LedgerError(f"the ledger {self.path} cannot be written: {error}") from error
+            raise LedgerError(
+                f"the ledger {self.path} cannot be written: {error}", MOVE_AWAY
+            ) from error
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -286,7 +292,7 @@ class Ledger:
     def run(self, run: str | None, pipeline: str | None = None) -> Row:
         """One run by its id or the beginning of it; the latest (of a pipeline) for None.
 
-        Raises LedgerError when there is none, or more than one.
+        Raises NoSuchRunError when there is none, or more than one.
         """
         if run is None:
             found = self._rows(
@@ -300,9 +306,9 @@ class Ledger:
         if len(found) == 1:
             return found[0]
         if found:
-            raise LedgerError(f"{len(found)} runs begin with {run!r}", "give more of the id")
+            raise NoSuchRunError(f"{len(found)} runs begin with {run!r}", "give more of the id")
         what = "no run" if run is None else f"no run {run!r}"
-        raise LedgerError(f"there is {what} in {self.path}", "`stagepipe runs` lists them")
+        raise NoSuchRunError(f"there is {what} in {self.path}", "`stagepipe runs` lists them")
 
     def stages(self, run: str) -> list[Row]:
         """The stages of a run that ended, in order."""
@@ -357,8 +363,13 @@ class Ledger:
         return rows
 
     def _rows(self, query: str, *values: Any) -> list[Row]:
-        with closing(self._db.execute(query, values)) as cursor:
-            return [dict(row) for row in cursor.fetchall()]
+        try:
+            with closing(self._db.execute(query, values)) as cursor:
+                return [dict(row) for row in cursor.fetchall()]
+        except sqlite3.Error as error:
+            raise LedgerError(
+                f"the ledger {self.path} cannot be read: {error}", MOVE_AWAY
+            ) from error
 
 
 def _plain(value: Any) -> Any:

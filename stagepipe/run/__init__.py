@@ -1,1 +1,4 @@
 """Doing it: limits, fan-out, workers, flush, and the loop that reads like the picture."""
+
+WORKER_MODULES = ("stagepipe.run.worker", "pyarrow.csv", "pyarrow.parquet", "polars")
+"""What a worker imports before its first task."""

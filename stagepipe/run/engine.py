@@ -20,16 +20,18 @@ from stagepipe.model import Failure, Output, Part, Receipt, Rows, Task
 from stagepipe.plan.planner import Plan, StagePlan, check, make_plan, spool_of
 from stagepipe.record import balance, rejects
 from stagepipe.record.ledger import Ledger
-from stagepipe.run import barrier
+from stagepipe.run import WORKER_MODULES, barrier
 from stagepipe.run.fanout import FanOut
 from stagepipe.run.flush import TablePlace
 from stagepipe.run.flusher import Flusher, flusher
-from stagepipe.run.journal import Journal, Listener
+from stagepipe.run.holding import signals_held_back
+from stagepipe.run.journal import Journal
 from stagepipe.run.limits import Limits, SourceLimits
 from stagepipe.run.lock import only_run
 from stagepipe.run.result import RunResult
 from stagepipe.run.worker import Order
 
+NO_SCREEN = events.Screen()
 BUDGET_HINT = (
     "see `stagepipe rejects` and `stagepipe show`; nothing of this stage was committed, finished "
     "parts are kept, and --keep-going commits all the same"
@@ -52,7 +54,8 @@ def run(
     fresh: bool = False,
     keep_going: bool = False,
     fail_fast: bool = False,
-    listeners: Sequence[Listener] = (),
+    listeners: Sequence[events.Listener] = (),
+    screen: events.Screen = NO_SCREEN,
 ) -> RunResult:
     """Run a pipeline, and say how it went.
 
@@ -63,13 +66,15 @@ def run(
         keep_going: commit although a budget is exceeded; the run fails all the same.
         fail_fast: stop at the first dead letter or failed task.
         listeners: called with each event of the run (`stagepipe.events`).
+        screen: where the plugins' listeners may show progress; nowhere when left out.
 
     Returns:
         The result, also of a run that failed or was interrupted; `result.error` then says why.
 
     Raises:
-        PipelineError, PluginError, InputError, OutputError, LockedError: nothing was read or
-            written.
+        PipelineError, PluginError, InputError, OutputError, UsageError, LockedError: nothing was
+            read or written.
+        LedgerError: neither, because the ledger cannot be used.
     """
     # The same mark by which multiprocessing itself knows a process that imports its main script.
     if getattr(multiprocessing.current_process(), "_inheriting", False):
@@ -77,15 +82,18 @@ def run(
             "stagepipe.run() was called in a worker process that was importing your script",
             "put the call under `if __name__ == '__main__':`",
         )
-    checked = check(pipeline, to_run=True)
+    checked = check(pipeline, worker_modules=WORKER_MODULES)
     with only_run(pipeline):
         plan = make_plan(checked, fresh=fresh)  # a refusal comes before the first folder is made
         for stage in checked.work.stages:
             if stage.sink is not None:
                 _place(pipeline, stage.name).prepare()
         workers = (pipeline.jobs if jobs is None else jobs) or usable_cores()
-        with Ledger(pipeline.state_path / "ledger.sqlite") as ledger:
-            journal = Journal(plan, ledger, listeners, workers)
+        with (
+            Ledger(pipeline.state_path / "ledger.sqlite") as ledger,
+            checked.plugins.listeners(screen) as of_plugins,
+        ):
+            journal = Journal(plan, ledger, (*listeners, *of_plugins), workers)
             return _Run(plan, Policy(workers, keep_going, fail_fast), journal).to_the_end()
 
 
@@ -100,6 +108,7 @@ class _Run:
         self.spool = spool_of(self.pipeline)
         self.receipts = dict(plan.receipts)
         self.exceeded: list[str] = []
+        self.committing: StagePlan | None = None
 
     def to_the_end(self) -> RunResult:
         """Run, and note how it ended, whatever happens."""
@@ -133,8 +142,7 @@ class _Run:
                     rows = self._barrier(stage, receipts)
                     outputs = self._flush(stage, receipts, to_disk)
                     balance.check_outputs(stage.name, rows, outputs)
-                seconds = time.monotonic() - begin
-                self.journal.stage_ended(stage, "succeeded", rows, receipts, seconds, outputs)
+                    self._note_committed(stage, begin, rows, receipts, outputs)
 
     def _fan_out(self, stage: StagePlan, fan_out: FanOut | None, to_disk: Flusher) -> list[Receipt]:
         """Make the parts that are not taken; all receipts, in chunk order.
@@ -207,17 +215,8 @@ class _Run:
             if receipt.key in self.plan.receipts:
                 to_disk.add(self.spool.part(receipt))
         to_disk.finish()
-        parts = [
-            Part(
-                chunk=receipt.chunk,
-                path=str(self.spool.part(receipt)),
-                rows=receipt.rows.written,
-                bytes=receipt.bytes,
-                sha256=receipt.sha256,
-                key=receipt.key,
-            )
-            for receipt in receipts
-        ]
+        parts = [self._part(receipt) for receipt in receipts]
+        self.committing = stage
         return (self.plan.checked.plugins.sink(stage.sink.use).commit(parts, place),)
 
     @contextmanager
@@ -231,19 +230,51 @@ class _Run:
         with FanOut(make_pool, min(self.policy.jobs, most), self.plan.checked.work) as fan_out:
             yield fan_out
 
+    def _note_committed(
+        self,
+        stage: StagePlan,
+        begin: float,
+        rows: Rows,
+        receipts: Sequence[Receipt],
+        outputs: tuple[Output, ...],
+    ) -> None:
+        with signals_held_back():
+            seconds = time.monotonic() - begin
+            self.journal.stage_ended(stage, "succeeded", rows, receipts, seconds, outputs)
+
     @contextmanager
     def _failure_noted(self, stage: StagePlan, begin: float) -> Iterator[None]:
-        """Have a stage that fails in the ledger, with its rejects and what it had reached."""
+        """Have a stage that fails in the ledger, with its rejects and what it had reached.
+
+        What interrupts a flush may come when the new table stands already: then the stage is
+        committed, whatever happened after that.
+        """
         try:
             yield
         except BaseException:
+            if self.journal.has_noted(stage):
+                raise
             done = self._receipts_of(stage)
+            rows = sum((receipt.rows for receipt in done), Rows())
+            output = self._shown_now(stage, done) if self.committing is stage else None
+            if output is not None:
+                self._note_committed(stage, begin, rows, done, (output,))
+                raise
             with suppress(RunError, OSError):  # what ended the stage is to be told
                 self._collect_rejects(done)
-            rows = sum((receipt.rows for receipt in done), Rows())
-            seconds = time.monotonic() - begin
-            self.journal.stage_ended(stage, "failed", rows, done, seconds)
+            with signals_held_back():
+                seconds = time.monotonic() - begin
+                self.journal.stage_ended(stage, "failed", rows, done, seconds)
             raise
+
+    def _shown_now(self, stage: StagePlan, receipts: Sequence[Receipt]) -> Output | None:
+        """The stage's output, if its place shows it."""
+        place = _place(self.pipeline, stage.name)
+        with suppress(OSError):
+            place.prepare()
+            if place.shows([self._part(receipt) for receipt in receipts]):
+                return place.current()
+        return None
 
     def _callbacks(
         self, stage: StagePlan, limits: Limits, fan_out: FanOut
@@ -289,6 +320,16 @@ class _Run:
         if any(receipt.rows.rejected for receipt in receipts):
             rejects.collect(self.spool, receipts, self.journal.rejects_path)
             self.journal.collected_rejects(self.journal.rejects_path)
+
+    def _part(self, receipt: Receipt) -> Part:
+        return Part(
+            chunk=receipt.chunk,
+            path=str(self.spool.part(receipt)),
+            rows=receipt.rows.written,
+            bytes=receipt.bytes,
+            sha256=receipt.sha256,
+            key=receipt.key,
+        )
 
     def _receipts_of(self, stage: StagePlan) -> list[Receipt]:
         return [self.receipts[task.key] for task in stage.tasks if task.key in self.receipts]

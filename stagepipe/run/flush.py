@@ -49,14 +49,8 @@ class TablePlace:
 
         Raises RunError; then the old table still stands.
         """
-        shown_parts = [part for part in parts if part.rows] or list(parts[:1])
-        files = {part.path: _data_file(part) for part in shown_parts}
-        manifest = Manifest(
-            pipeline=self._pipeline,
-            stage=self._stage,
-            keys=tuple(part.key for part in parts),
-            files=tuple(files.values()),
-        )
+        files = _data_files(parts)
+        manifest = self._manifest(parts)
         try:
             is_same = self._holds(manifest)
             self._write_pending(manifest)
@@ -70,6 +64,10 @@ class TablePlace:
                 "what stood there still stands, and finished parts are kept: mend it and run again",
             ) from error
         return self._output(manifest, is_changed=not is_same)
+
+    def shows(self, parts: Sequence[Part]) -> bool:
+        """Whether the place shows just these parts now, by its manifest."""
+        return shown(self.table) == self._manifest(parts)
 
     def current(self) -> Output | None:
         """What the place shows now, if stagepipe knows it."""
@@ -102,6 +100,14 @@ class TablePlace:
         for leftover in (self._new, self._old):
             _remove(leftover)
         pending_path(self.table).unlink(missing_ok=True)
+
+    def _manifest(self, parts: Sequence[Part]) -> Manifest:
+        return Manifest(
+            pipeline=self._pipeline,
+            stage=self._stage,
+            keys=tuple(part.key for part in parts),
+            files=tuple(_data_files(parts).values()),
+        )
 
     @property
     def _new(self) -> Path:
@@ -169,6 +175,12 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _data_files(parts: Sequence[Part]) -> dict[str, DataFile]:
+    """The files of a table, by where their parts lie. One without rows stands only for all."""
+    shown_parts = [part for part in parts if part.rows] or parts[:1]
+    return {part.path: _data_file(part) for part in shown_parts}
 
 
 def _data_file(part: Part) -> DataFile:

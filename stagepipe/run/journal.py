@@ -7,7 +7,7 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,10 +20,10 @@ from stagepipe.model import Decision, Failure, Output, Receipt, Rows, Task, prin
 from stagepipe.plan.planner import Plan, StagePlan
 from stagepipe.record import balance, rejects
 from stagepipe.record.ledger import Ledger, LedgerError
+from stagepipe.run.holding import signals_held_back
 from stagepipe.run.result import RunResult, StageResult
 
 log = logging.getLogger("stagepipe")
-Listener = Callable[[events.Event], None]
 BATCH_TASKS = 200
 
 
@@ -31,7 +31,7 @@ class Journal:
     """The notes of one run. `dead` are the files that ended as dead letters, with the reason."""
 
     def __init__(
-        self, plan: Plan, ledger: Ledger, listeners: Sequence[Listener], jobs: int
+        self, plan: Plan, ledger: Ledger, listeners: Sequence[events.Listener], jobs: int
     ) -> None:
         self.run = new_run_id()
         self.dead: dict[str, str] = {}
@@ -57,6 +57,10 @@ class Journal:
     def rejects_path(self) -> Path:
         """Where the run's rejects go."""
         return self._pipeline.state_path / "runs" / self.run / "rejects.parquet"
+
+    def has_noted(self, stage: StagePlan) -> bool:
+        """Whether it is noted how the stage ended."""
+        return any(result.name == stage.name for result in self._stages)
 
     def tell(self, kind: type[events.Event], **what: Any) -> None:
         """Tell all listeners. What one of them raises is logged and changes nothing."""
@@ -160,6 +164,10 @@ class Journal:
 
     def end(self, status: str, error: StagepipeError | None) -> RunResult:
         """The run ended; the result."""
+        with signals_held_back(is_last=True):
+            return self._end(status, error)
+
+    def _end(self, status: str, error: StagepipeError | None) -> RunResult:
         self._write_tasks()
         rows = self._total()
         not_started = [

@@ -39,7 +39,7 @@ from stagepipe.plan.work import StageWork, StepWork, Work, file_digest, step_mes
 from stagepipe.plugins import Plugins, load_step
 from stagepipe.record.rejects import write_task_rejects
 from stagepipe.record.spool import Spool, file_sha256
-from stagepipe.run import between
+from stagepipe.run import WORKER_MODULES, between
 
 if TYPE_CHECKING:
     import polars as pl
@@ -92,7 +92,7 @@ def start(work: Work) -> None:
 
 def warm_up() -> None:
     """Import what every task needs, so that the first one starts at once."""
-    for module in ("polars", "pyarrow.csv", "pyarrow.parquet"):
+    for module in WORKER_MODULES:
         import_module(module)
 
 

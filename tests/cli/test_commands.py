@@ -224,3 +224,36 @@ def _program() -> list[str]:
     import sys
 
     return [sys.executable, "-m", "stagepipe"]
+
+
+@pytest.mark.parametrize("command", ["runs", "show", "rejects", "run"])
+def test_a_damaged_ledger_is_said_in_words(project, command: str) -> None:
+    """Pages of zeros in the ledger end a command with what to do, and never as a defect of ours."""
+    project.run("run", "-q")
+    ledger = project.folder / ".stagepipe/ledger.sqlite"
+    size = ledger.stat().st_size
+    assert size > 4096
+    ledger.write_bytes(ledger.read_bytes()[:4096] + b"\x00" * (size - 4096))
+    done = project.run(command, code=1)
+    assert "ledger.sqlite cannot be" in done.stderr
+    assert "move it away" in done.stderr
+    assert "internal error" not in done.stderr
+
+
+def test_a_plugins_listener_hears_a_run_and_is_closed(project) -> None:
+    """What stagepipe_listeners gives hears every event, and its close comes last."""
+    project.plugin(
+        "from stagepipe import hookimpl\n"
+        "class Ear:\n"
+        "    def __call__(self, event):\n"
+        "        with open('heard.txt', 'a') as file: file.write(type(event).__name__ + ' ')\n"
+        "    def close(self):\n"
+        "        with open('heard.txt', 'a') as file: file.write('closed')\n"
+        "@hookimpl\n"
+        "def stagepipe_listeners(screen):\n"
+        "    return [Ear()]\n"
+    )
+    project.run("run", "-q")
+    heard = (project.folder / "heard.txt").read_text().split()
+    assert [heard[0], *heard[-2:]] == ["RunStarted", "RunFinished", "closed"]
+    assert heard.count("StageCommitted") == 2

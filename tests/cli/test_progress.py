@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from stagepipe import events
-from stagepipe.builtin.heartbeat import Heartbeat, duration, short, size
+from stagepipe.amounts import duration, short, size
+from stagepipe.builtin.heartbeat import Heartbeat
 from stagepipe.builtin.progress import Progress
 from stagepipe.model import Receipt, Rows
 

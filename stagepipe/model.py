@@ -20,7 +20,10 @@ Cell = bool | int | float | Decimal | date | time | str
 
 def printable(text: str) -> str:
     """`text` as it can be shown anywhere: bytes that are no UTF-8 become `\\xNN`."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half a character, from a plugin's message perhaps
+        return text.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True, slots=True)

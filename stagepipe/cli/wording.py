@@ -31,10 +31,7 @@ LABEL_WIDTH = 10
 
 def shown(text: str) -> str:
     """Text that any stream takes: what is no UTF-8 stands as `\\xNN`."""
-    try:
-        return printable(text)
-    except UnicodeEncodeError:  # half a character, from a plugin's message perhaps
-        return text.encode("utf-8", "backslashreplace").decode()
+    return printable(text)
 
 
 def number(value: int | None) -> str:

@@ -107,6 +107,7 @@ def check(
     if not faults:
         faults += try_steps(pipeline, found.stages, table)
     faults += _leading_out(pipeline)
+    faults += _odd_folders(pipeline)
     if with_paths:
         faults += look_for_files(pipeline)[1]
         faults += _taken_places(pipeline)
@@ -293,6 +294,17 @@ def _leading_out(pipeline: Pipeline) -> Iterator[Fault]:
         if not table.parent.resolve().is_relative_to(pipeline.output_path.resolve()):
             message = f"{table} leads out of the output folder through a link"
             yield fault_at(pipeline, ("stage", index, "sink", "path"), message)
+
+
+def _odd_folders(pipeline: Pipeline) -> Iterator[Fault]:
+    """Folders for parts and rejects in which Arrow and polars can open no file, for their names."""
+    folders = {"state": pipeline.state_path}
+    if pipeline.spool is not None:
+        folders["spool"] = pipeline.spool_path
+    for key, folder in folders.items():
+        if (name := printable(str(folder))) != str(folder):
+            message = f"the path {name} is not UTF-8: set {key!r} to a folder whose path is"
+            yield fault_at(pipeline, ("pipeline", key), message)
 
 
 def _taken_places(pipeline: Pipeline) -> Iterator[Fault]:

@@ -257,3 +257,51 @@ def test_a_plugins_listener_hears_a_run_and_is_closed(project) -> None:
     heard = (project.folder / "heard.txt").read_text().split()
     assert [heard[0], *heard[-2:]] == ["RunStarted", "RunFinished", "closed"]
     assert heard.count("StageCommitted") == 2
+
+
+@pytest.mark.parametrize(("odd", "escaped"), [(r"\udcff", r"\xff"), (r"\ud800", r"\ud800")])
+def test_a_failure_with_any_text_can_be_looked_back_at(project, odd, escaped) -> None:
+    """Halves of characters, in a step's message or in its chunk's file, are kept in a form that can
+    be shown."""
+    (project.folder / "a.csv").rename(project.folder / os.fsdecode(b"\xfe.csv"))
+    code = f"from stagepipe import step\n@step\ndef own(frame): raise ValueError('{odd}')\n"
+    project.plugin(code, "own")
+    text = (project.folder / "pipeline.toml").read_text()
+    project.write("pipeline.toml", text.replace('files = "a.csv"', 'files = "*.csv"'))
+    result = project.json("run", "-q", code=1)
+    place = "stage 'parse', chunk 0 (\\xfe.csv)"
+    assert f"{place}: step 'own': {escaped}" in result["error"]["message"]
+    shown = project.json("show")
+    assert (shown["status"], shown["error"]) == ("failed", result["error"])
+    assert shown["failed_tasks"][0]["error"] in result["error"]["message"]
+    assert project.json("runs")[0]["error"] == result["error"]
+    assert escaped in project.run("show").stdout
+    assert "failed" in project.run("runs").stdout
+
+
+def test_a_folder_whose_name_is_no_utf8(project) -> None:
+    """No part can be written below it, so a run is refused with the key that helps; with parts and
+    history elsewhere it succeeds, and can be looked back at."""
+    odd = project.folder / os.fsdecode(b"p\xff")
+    odd.mkdir()
+    for name in ("pipeline.toml", "a.csv"):
+        (project.folder / name).rename(odd / name)
+    file = os.fsencode(odd / "pipeline.toml")
+    before = project.files()
+    refused = project.json("run", file, code=2)
+    assert refused["status"] == "refused"
+    assert "p\\xff/.stagepipe is not UTF-8: set 'state'" in refused["error"]["message"]
+    assert project.files() == before
+
+    text = (odd / "pipeline.toml").read_text()
+    state = str(project.folder / "state")
+    (odd / "pipeline.toml").write_text(text.replace("jobs = 1", f"jobs = 1\nstate = '{state}'"))
+    result = project.json("run", "-q", file)
+    assert (result["status"], result["rows"]["written"]) == ("succeeded", 2)
+    assert (odd / result["outputs"][0]["path"]).is_dir()
+    assert project.json("runs", "-p", file)[0]["run"] == result["run"]
+    assert result["run"] in project.run("runs", "-p", file).stdout
+    assert project.json("show", "-p", file)["rows"] == result["rows"]
+    assert "p\\xff/out/words" in project.run("show", "-p", file).stdout
+    for where in (("-p", file), ("--state", state)):
+        assert [reject["line"] for reject in project.json("rejects", *where)] == [4]

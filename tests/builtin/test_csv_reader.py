@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, time
 from decimal import Decimal
+from itertools import pairwise
 
 import pyarrow as pa
 import pytest
@@ -249,6 +250,9 @@ REFUSED = [
     (pa.decimal128(38, 1), ("-77777678901234567890123456789012345678", "1e37")),
     (pa.bool_(), ("tRue", "T", "yes", "01", " true", "2")),
     (pa.date32(), ("2013-1-18", "20130118", "2013-02-29", "2013-01-18T00:00", "18.01.2013")),
+    (pa.date32(), ("0000-01-01", "0000-12-31", " 0000-02-29")),
+    (pa.timestamp("us"), ("0000-01-01", "0000-12-31 23:59:59.999999", "0000-02-29T10:11")),
+    (BERLIN, ("0000-06-01T00:00Z", "0000-12-31 23:59:59-00:00")),
     (pa.timestamp("us"), ("2013-01-18 24:00", "2013-01-18 10:11:12.1234567", "2013-01-18T10:11Z")),
     (pa.timestamp("us"), (" 2013-01-18", "2013-02-29 10:11", "2013-01-18 23:59:60")),
     (BERLIN, ("2013-01-18 10:11", "2013-01-18", "2013-01-18T10:11+25:00")),
@@ -284,6 +288,28 @@ def test_texts_that_do_not_fit_their_type(kind, texts, style):
     result = read("v,n\n" + "".join(f'"{text}",1\n,2\n' for text in texts), spec)
     assert rows(result) == [(None, 2)] * len(texts)
     assert [reject.value for reject in result.rejects] == list(texts)
+
+
+@pytest.mark.parametrize("kind", [pa.date32(), pa.timestamp("us")], ids=str)
+def test_year_0000_in_a_split_file(tmp_path, kind):
+    """A year that only Arrow knows is a reject in whatever segment of its file it stands."""
+    lines = [f"{year:04},{year:04}-03-01\n" for year in (2013, 0, 1, 0, 9999)]
+    data = ("n,v\n" + "".join(lines)).encode()
+    path = tmp_path / "f.csv"
+    path.write_bytes(data)
+    edges = [0, *CsvReader().cuts(path, len(data), 20, OPTIONS), len(data)]
+    assert len(edges) > 4
+    file, spec = InputFile("f.csv", len(data), 0, 0), TableSpec(columns(n=INT, v=kind))
+    results = [
+        CsvReader().read(data[a:b], data, Segment(file, a, b), spec, OPTIONS)
+        for a, b in pairwise(edges)
+    ]
+    assert [row[0] for result in results for row in rows(result)] == [2013, 1, 9999]
+    assert [
+        (a + offset, *fault)
+        for a, result in zip(edges, results, strict=False)
+        for _, offset, *fault in places(result)
+    ] == [(data.index(b"0000,") + n, "v", "0000-03-01", "type", None) for n in (0, 32)]
 
 
 def column(kind, *checks, required=False):

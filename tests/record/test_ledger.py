@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -157,3 +159,44 @@ def test_a_lost_ledger_costs_no_finished_part(project: Any) -> None:
     assert project.tree() == before
     with Ledger(state / "ledger.sqlite", must_exist=True) as ledger:
         assert [run["status"] for run in ledger.runs()] == ["succeeded"]
+
+
+OPEN_ALL = """\
+import sys
+from pathlib import Path
+from stagepipe.record.ledger import Ledger
+
+name, folder, rounds = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+for number in range(rounds):
+    print("ready", flush=True)
+    sys.stdin.readline()
+    with Ledger(folder / f"{number}/ledger.sqlite") as ledger:
+        ledger.begin_run(name, name, None, 1, 1)
+"""
+
+
+def test_two_processes_may_make_a_ledger_at_once(tmp_path: Path) -> None:
+    """Whoever comes first makes it, the other waits, and both are in it."""
+    names, rounds = ("one", "other"), 5
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN_ALL, name, str(tmp_path), str(rounds)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name in names
+    ]
+    for _ in range(rounds):
+        if not all(process.stdout.readline() for process in processes):
+            break  # one of them failed
+        for process in processes:  # both stand at the door
+            process.stdin.write("\n")
+            process.stdin.flush()
+    for process in processes:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+    for number in range(rounds):
+        with Ledger(tmp_path / f"{number}/ledger.sqlite", must_exist=True) as ledger:
+            assert {run["run"] for run in ledger.runs()} == set(names)

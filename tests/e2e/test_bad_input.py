@@ -311,6 +311,37 @@ def test_replace_keeps_the_old_table_when_the_run_fails(letters: Any) -> None:
     assert plain["outputs"] == []
 
 
+def test_a_stranger_that_comes_during_the_run_is_not_replaced(letters: Any) -> None:
+    """What somebody puts into the table's folder while a run works stays there, and the old table
+    with it; once it is away the next run takes the finished parts."""
+    code = """\
+        from pathlib import Path
+        from stagepipe import step
+
+        @step
+        def own(frame):
+            (Path(__file__).parent / "out/letters/mine.txt").write_text("mine")
+            return frame
+        """
+    letters.write("own.py", "\n".join(line[8:] for line in code.splitlines()))
+    letters.declare(settings='plugins = ["own.py"]', first='"own"')
+    letters.write("landing/b.csv", "id,word\n3,three\n")
+    before = outputs(letters)
+    ended = letters.command()
+    assert (ended.code, ended.json["status"]) == (1, "failed")
+    assert "out/letters cannot be written: it holds 'mine.txt' now" in ended.message
+    stranger = letters.root / "out/letters/mine.txt"
+    assert stranger.read_text() == "mine"
+    now = outputs(letters)
+    assert {name: now[name] for name in before} == before
+    stranger.unlink()
+    ended = letters.command()
+    assert (ended.code, ended.json["rows"]["written"]) == (0, 3), ended.err
+    assert ended.json["stages"][0]["tasks"]["made"] == 0
+    names = {path.name for path in (letters.root / "out").iterdir()}
+    assert names == {"letters", ".letters.manifest.json"}
+
+
 # -- budgets and policies ------------------------------------------------------------------------
 
 

@@ -10,6 +10,25 @@ from stagepipe.plan.planner import spool_of
 
 CSV = "id,word\n1,a\n2,b\n"
 JOIN = '{{ use = "join", file = "names.csv", on = "word", columns = {columns} }}'
+CHANGE = """\
+from pathlib import Path
+from stagepipe import step
+
+@step
+def change(frame):
+    (Path(__file__).parent / "names.csv").write_text("word,x\\na,3\\nb,4\\n")
+    return frame
+"""
+OWN = """\
+import polars as pl
+from deeper.far import FAR
+from near import NEAR
+from stagepipe import step
+
+@step
+def own(frame):
+    return frame.with_columns(word=pl.lit(NEAR + FAR))
+"""
 
 
 def test_a_table_with_other_bytes_than_its_receipts_is_not_current(project: Any) -> None:
@@ -61,3 +80,42 @@ def test_another_pipelines_table_is_refused(project: Any) -> None:
     ended = project.command()
     assert ended.code == 2
     assert "was written by pipeline 'letters'" in ended.err + ended.out
+
+
+def test_a_reference_file_that_changes_during_the_run_fails_it(project: Any) -> None:
+    """A join takes the file that was planned, or the stage is not committed."""
+    project.write("landing/a.csv", CSV)
+    project.write("names.csv", "word,x\na,1\nb,2\n")
+    project.write("own.py", CHANGE)
+    join = '"change", { use = "join", file = "names.csv", on = "word" }'
+    sink = 'sink = { path = "letters", on_existing = "replace" }'
+    project.declare(settings='plugins = ["own.py"]', first=join, stages=sink)
+    ended = project.command()
+    assert ended.code == 1
+    assert f"{project.root}/names.csv changed after the run was planned" in ended.message
+    assert not (project.root / "out/letters").exists()
+    ended = project.command()
+    assert ended.code == 0, ended.err
+    (table,) = (project.root / "out/letters").iterdir()
+    assert pl.read_parquet(table)["x"].to_list() == [3, 4]
+
+
+def test_a_changed_helper_of_a_plugin_makes_its_parts_anew(project: Any) -> None:
+    """What a plugin file imports from its own folder is its code too, in packages below as well."""
+    project.write("landing/a.csv", CSV)
+    project.write("plugins/own.py", OWN)
+    project.write("plugins/deeper/__init__.py", "")
+    project.declare(
+        settings='plugins = ["plugins/own.py"]',
+        first='"own"',
+        stages='sink = { path = "letters", on_existing = "replace" }',
+    )
+    found = []
+    for near, far in (("a", "x"), ("a", "x"), ("b", "x"), ("b", "y")):
+        project.write("plugins/near.py", f"NEAR = {near!r}\n")
+        project.write("plugins/deeper/far.py", f"FAR = {far!r}\n")
+        ended = project.command()
+        assert ended.code == 0, ended.err
+        (table,) = (project.root / "out/letters").iterdir()
+        found.append((ended.json["stages"][0]["tasks"]["made"], pl.read_parquet(table)["word"][0]))
+    assert found == [(1, "ax"), (0, "ax"), (1, "bx"), (1, "by")]

@@ -43,6 +43,10 @@ def do(project: Any, monkeypatch: pytest.MonkeyPatch, body: str, decorator: str 
         ("return pl.concat([frame, frame])", "step 'own' made 12 rows of 6"),
         ("return frame.select('gone')", "there is no column 'gone'"),
         (
+            "return frame.with_columns(odd=pl.Series([object()] * len(frame), dtype=pl.Object))",
+            "step 'own' made column 'odd' of Python objects, which cannot be stored",
+        ),
+        (
             "class Odd(Exception):\n"
             "    def __init__(self, one, two): super().__init__(one)\n"
             "raise Odd(1, 2)",

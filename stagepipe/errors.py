@@ -79,9 +79,14 @@ class PluginError(StagepipeError):
 
 
 class InputError(StagepipeError):
-    """No file matches, or what matches is not a file."""
+    """No file matches, or what matches is not a file. `faults` holds all that was found, where
+    the message tells it one a line."""
 
     exit_code = 2
+
+    def __init__(self, message: str, hint: str | None = None, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(message, hint)
+        self.faults = tuple(faults)
 
 
 class OutputError(StagepipeError):

@@ -46,7 +46,7 @@ def _ended_by(session: Session, found: BaseException) -> int:
     if isinstance(found, OutputGoneError):
         return session.exit_code
     if isinstance(found, click.exceptions.NoArgsIsHelpError):
-        _to_stderr(found.format_message() + "\n")
+        _to_stderr(*found.format_message().splitlines())
         return 2
     if isinstance(found, SystemExit) and session.command is None:  # the shell's completion
         return found.code if isinstance(found.code, int) else 0
@@ -57,7 +57,7 @@ def _ended_by(session: Session, found: BaseException) -> int:
     session.signals.is_ending = True
     say(session, error)
     if isinstance(error, DefectError) and session.verbose > 1:
-        _to_stderr("".join(traceback.format_exception(found)))
+        _to_stderr(*"".join(traceback.format_exception(found)).splitlines())
     if _wants_json(session):
         with contextlib.suppress(OutputGoneError, OSError):
             session.out.json(_object(session, error))
@@ -95,17 +95,18 @@ def say(session: Session, error: StagepipeError) -> None:
 
     # A pipeline file's faults stand one a line, as compilers have it, so that editors find them.
     is_list = isinstance(error, PipelineError)
-    head = "" if is_list else coloured("error", "red") + ": "
-    _to_stderr(f"{head}{error.message}\n")
+    lines = [str(fault) for fault in getattr(error, "faults", ())] or [error.message]
+    _to_stderr(*lines, head="" if is_list else coloured("error", "red") + ": ")
     if error.hint:
-        _to_stderr(f"{coloured('hint', 'cyan')}: {error.hint}\n")
+        _to_stderr(error.hint, head=coloured("hint", "cyan") + ": ")
 
 
-def _to_stderr(text: str) -> None:
+def _to_stderr(*lines: str, head: str = "") -> None:
+    """Write lines; only `head` may colour."""
     from stagepipe.cli.wording import shown
 
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(shown(text))
+        sys.stderr.write(head + "".join(shown(line) + "\n" for line in lines))
         sys.stderr.flush()
 
 

@@ -13,6 +13,7 @@ from stagepipe.cli.results import STDERR, wants_colour
 from stagepipe.cli.session import Session
 from stagepipe.cli.wording import shown
 from stagepipe.events import Event, RunStarted, StageStarted
+from stagepipe.model import printable
 
 log = logging.getLogger("stagepipe")
 PLACES = ("run", "stage", "chunk", "source", "file")
@@ -63,7 +64,8 @@ class TextFormatter(logging.Formatter):
         level = record.levelname.lower()
         text = shown(record.getMessage())
         if record.exc_info:
-            text += "\n" + self.formatException(record.exc_info)
+            lines = self.formatException(record.exc_info).splitlines()
+            text = "\n".join([text, *map(shown, lines)])
         return f"{coloured(level, COLOURS.get(level))}: {text}"
 
 
@@ -80,7 +82,7 @@ def _json_formatter() -> logging.Formatter:
 
         def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
             """Mend text that is no UTF-8."""
-            return {key: shown(v) if isinstance(v, str) else v for key, v in log_data.items()}
+            return {key: printable(v) if isinstance(v, str) else v for key, v in log_data.items()}
 
     return Formatter(
         ["asctime", "levelname", "name", "message"],

@@ -14,6 +14,7 @@ from stagepipe.cli.options import as_json, history, loudness, option
 from stagepipe.cli.session import session
 from stagepipe.cli.wording import count, path_here, shortened, shown
 from stagepipe.errors import UsageError
+from stagepipe.model import printable
 
 if TYPE_CHECKING:
     from stagepipe.model import Reject
@@ -62,7 +63,7 @@ def command(
     else:
         with out.stream() as stream:
             for line in _lines(found, row, source):
-                stream.write(line + "\n")
+                stream.write(shown(line) + "\n")
 
 
 def _format(ctx: click.Context, as_csv: bool, as_json: bool) -> tuple[bool, bool]:
@@ -85,7 +86,7 @@ def _format(ctx: click.Context, as_csv: bool, as_json: bool) -> tuple[bool, bool
 def _mended(reject: Reject) -> Reject:
     """A reject whose texts can be written as UTF-8."""
     texts = {
-        name: shown(value)
+        name: printable(value)
         for name, value in zip(reject._fields, reject, strict=True)
         if isinstance(value, str)
     }
@@ -108,7 +109,7 @@ def _lines(found: Iterable[Reject], row: dict[str, Any], source: str | None) -> 
             what += f" in column {reject.column!r}"
         if reject.value is not None:
             what += f": {shortened(repr(reject.value), VALUE_WIDTH)}"
-        yield f"    {shown(what)}" + (f" (also {reject.also})" if reject.also else "")
+        yield f"    {what}" + (f" (also {reject.also})" if reject.also else "")
         if reject.raw is not None:
             text = reject.raw.decode("utf-8", "backslashreplace")
             yield f"    | {shortened(text, RAW_WIDTH)}"

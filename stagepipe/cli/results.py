@@ -18,6 +18,7 @@ from typing import IO, Any, TextIO
 
 from stagepipe.cli.wording import shown
 from stagepipe.errors import StagepipeError
+from stagepipe.model import printable
 
 STDOUT, STDERR = 1, 2
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -54,7 +55,7 @@ class Results:
         )
 
     def lines(self, *lines: str) -> None:
-        """Write lines of text."""
+        """Write lines of text, each of them on one line whatever stands in it."""
         with self.stream() as stream:
             for line in lines:
                 stream.write(shown(line) + "\n")
@@ -121,9 +122,9 @@ def _is_open(descriptor: int) -> bool:
 
 def _printable(value: Any) -> Any:
     if isinstance(value, str):
-        return shown(value)
+        return printable(value)
     if isinstance(value, Mapping):
-        return {shown(str(key)): _printable(item) for key, item in value.items()}
+        return {printable(str(key)): _printable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_printable(item) for item in value]
     return value

@@ -27,11 +27,21 @@ __all__ = [
 ]
 
 LABEL_WIDTH = 10
+_CONTROLS = (
+    *range(0x20),
+    *range(0x7F, 0xA0),
+    *range(0x2028, 0x202F),  # ends of lines and of paragraphs, and what sets a direction
+    *range(0x2066, 0x206A),
+)
+_ESCAPES = {code: chr(code).encode("unicode_escape").decode() for code in _CONTROLS}
 
 
 def shown(text: str) -> str:
-    """Text that any stream takes: what is no UTF-8 stands as `\\xNN`."""
-    return printable(text)
+    """Text that a person may see, on one line: what would end the line, move the cursor, ring or
+    turn the letters around stands escaped, as in `\\n`, `\\x1b` or `\\u202e`. It may come from a
+    supplier's file, and must neither hide nor forge what we say."""
+    text = printable(text)
+    return text if text.isprintable() else text.translate(_ESCAPES)
 
 
 def number(value: int | None) -> str:
@@ -73,7 +83,7 @@ def command_line(*words: str) -> str:
 
 def shortened(text: str, width: int) -> str:
     """The beginning of a text, on one line."""
-    text = shown(text).replace("\r", "\\r").replace("\n", "\\n")
+    text = shown(text)
     return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
 
 

@@ -31,7 +31,7 @@ def find_files(pipeline: Pipeline) -> tuple[SourceFiles, ...]:
     """Every source with its files. Raises InputError with all that is wrong, if anything is."""
     found, faults = look_for_files(pipeline)
     if faults:
-        raise InputError("\n".join(map(str, faults)))
+        raise InputError("\n".join(map(str, faults)), faults=faults)
     return found
 
 

@@ -15,7 +15,7 @@ from stagepipe.builtin import checks
 from stagepipe.builtin.csv.convert import typed, unfit
 from stagepipe.builtin.csv.structure import Span, Structure, count_lines
 from stagepipe.contracts import TableSpec
-from stagepipe.model import Reject
+from stagepipe.model import Reject, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def _type_faults(
                     if text not in words:
                         present.append((row, text))
                 else:
-                    faults[row] = Fault("encoding", column.name, _escaped(text))
+                    faults[row] = Fault("encoding", column.name, printable(text))
             for bad in unfit([text for _, text in present], column.arrow_type):
                 row, text = present[bad]
                 faults[row] = Fault("type", column.name, text)
@@ -171,7 +171,3 @@ def _column_faults(
 
 def _is_utf8(text: str) -> bool:
     return text.isascii() or not any("\udc80" <= character <= "\udcff" for character in text)
-
-
-def _escaped(text: str) -> str:
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

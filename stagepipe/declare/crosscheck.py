@@ -1,5 +1,5 @@
-"""What no single part of a pipeline shows: a name used twice, a limit that nobody declared, sinks
-that lie in each other's place.
+"""What no single part of a pipeline shows: a name used twice, a limit that nobody declared or that
+a source names again, sinks that lie in each other's place.
 
 The checks look at parts as they were written, in a file or in Python, faulty ones too: a wrong
 value in one place must not hide a wrong name in another.
@@ -20,7 +20,7 @@ def crosscheck(sources: Any, limits: Any, stages: Any) -> Iterator[Complaint]:
     yield from _names_used_twice("source", _items(sources))
     yield from _names_used_twice("stage", _items(stages))
     yield from _wrong_names_of_limits(limits)
-    yield from _limits_not_declared(_items(sources), limits)
+    yield from _wrong_limits(_items(sources), limits)
     yield from _sinks_in_one_place(_items(stages))
 
 
@@ -52,11 +52,15 @@ def _wrong_names_of_limits(limits: Any) -> Iterator[Complaint]:
             yield Complaint(("limit", str(name)), f"cannot be called so: {error}", "key")
 
 
-def _limits_not_declared(sources: list[Any], limits: Any) -> Iterator[Complaint]:
+def _wrong_limits(sources: list[Any], limits: Any) -> Iterator[Complaint]:
     known = [str(name) for name in limits] if isinstance(limits, Mapping) else []
     for index, source in enumerate(sources):
-        for position, name in enumerate(_items(word(source, "limits"))):
-            if isinstance(name, str) and name not in known:
+        names = _items(word(source, "limits"))
+        for position, name in enumerate(names):
+            if isinstance(name, str) and name in names[:position]:
+                text = f"names the limit {shown(name)} a second time; name it once"
+                yield Complaint(("source", index, "limits", position), text)
+            elif isinstance(name, str) and name not in known:
                 hint = did_you_mean(name, known) or f"; declare it as [limit.{name}]"
                 text = f"names the limit {shown(name)}, which is not declared{hint}"
                 yield Complaint(("source", index, "limits", position), text)

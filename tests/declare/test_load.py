@@ -297,6 +297,16 @@ def test_empty_file(write):
     assert faults(write("")) == [f"orders.toml:1:1: the pipeline file lacks {x}" for x in lacks]
 
 
+def test_a_limit_named_twice(write):
+    """It would count twice, and a source would start half of what it may; the second is wrong."""
+    wrong = RIGHT.replace('limits = ["nas"]', 'limits = ["nas", "nas"]')
+    line = wrong[: wrong.index("limits = ")].count("\n") + 1
+    assert faults(write(wrong)) == [
+        f"orders.toml:{line}:18: limits[1] in [[source]] names the limit 'nas' a second time;"
+        " name it once"
+    ]
+
+
 def test_single_brackets(write):
     """Who writes [source] for [[source]] is told so."""
     (fault,) = faults(write(RIGHT.replace("[[stage]]", "[stage]")))

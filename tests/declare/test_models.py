@@ -244,6 +244,13 @@ def test_wrong_sink_paths(path, message):
         ({"stages": [{"name": "a"}, {"name": "a"}]}, "name in stages[1] is 'a', as in another"),
         ({"sources": 2 * [Source(name="a", files="x")]}, "name in sources[1] is 'a', as in"),
         ({"sources": [Source(name="a", files="x", limits=["b"])]}, "declare it as [limit.b]"),
+        (
+            {
+                "sources": [Source(name="a", files="x", limits=["b", "b"])],
+                "limits": {"b": Limit(max_concurrent=4)},
+            },
+            "limits[1] in sources[0] names the limit 'b' a second time; name it once",
+        ),
         ({"limits": {"a b": Limit(max_concurrent=1)}}, "'a b' is not a name"),
         ({"stages": [{"name": "a", "steps": [3]}]}, "must be the name of a step in quotes, or"),
         ({"stages": [{"name": "a", "steps": [{"on": 3}]}]}, "stages[0].steps[0] lacks 'use'"),

@@ -51,15 +51,17 @@ def check_unchanged(folder: Path, files: Iterable[InputFile]) -> None:
 
 
 def check_whole_files(receipts: Sequence[Receipt]) -> None:
-    """A file is in the table whole or not at all: a dead segment beside a live one means that the
-    file changed between two reads. Raises TaskError."""
+    """A file is in the table whole or not at all. A dead segment beside a live one means that the
+    file changed between two reads, or that the reader does not trust what it made of a part of
+    it. Raises TaskError."""
     segments = [segment for receipt in receipts for segment in receipt.segments]
     alive = {segment.file.path for segment in segments if segment.dead is None}
     for segment in segments:
         if segment.dead is not None and segment.file.path in alive:
             raise TaskError(
                 f"{printable(segment.file.path)} could be read in parts only: {segment.dead}",
-                "nothing of this stage was committed: run again when the file rests",
+                "nothing of this stage was committed: run again once the file is no longer being "
+                "written; if it was not, take it out of the source's files",
             )
 
 

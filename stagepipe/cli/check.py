@@ -7,17 +7,20 @@ from pathlib import Path
 import click
 
 from stagepipe.cli.command import Command
-from stagepipe.cli.options import as_json, loudness, option, pipeline_argument
+from stagepipe.cli.options import as_json, loudness, option, overrides, pipeline_argument
 from stagepipe.cli.session import session
 from stagepipe.cli.wording import count
 
 
 @click.command("check", cls=Command, short_help="Find all faults of a pipeline file.")
 @pipeline_argument
+@overrides
 @option("--json-schema", is_flag=True, help="Print the JSON Schema of pipeline files, for editors.")
 @as_json
 @loudness
-def command(pipeline: Path, *, json_schema: bool, as_json: bool) -> None:
+def command(
+    pipeline: Path, overrides: tuple[str, ...], *, json_schema: bool, as_json: bool
+) -> None:
     """Check a pipeline file, its plugins and its paths: all faults at once, no data read."""
     out = session().out
     if json_schema:
@@ -28,7 +31,7 @@ def command(pipeline: Path, *, json_schema: bool, as_json: bool) -> None:
     from stagepipe.plan.loading import load
     from stagepipe.plan.planner import check
 
-    checked = check(load(pipeline), with_paths=True)
+    checked = check(load(pipeline, overrides), with_paths=True)
     if as_json:
         out.json({"ok": True, "faults": []})
         return

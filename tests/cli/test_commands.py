@@ -112,6 +112,14 @@ def test_check_tells_all_faults_at_once(project) -> None:
     assert project.json("check", "nowhere.toml", code=2)["faults"][0]["file"] == "nowhere.toml"
 
 
+def test_check_takes_what_run_takes(project) -> None:
+    """check --set finds the faults that a run with the same --set would have."""
+    assert project.run("check", "--set", "pipeline.jobs=2").stdout.startswith("pipeline.toml: fine")
+    wrong = ("--set", "pipeline.jobs=-1")
+    found = project.json("check", *wrong, code=2)["faults"]
+    assert found[0]["message"] == project.run("run", *wrong, code=2).stderr.rstrip()
+
+
 def test_check_prints_the_schema(project) -> None:
     """check --json-schema prints a JSON Schema, with no pipeline file needed."""
     schema = json.loads(project.run("check", "none.toml", "--json-schema").stdout)

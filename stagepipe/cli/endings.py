@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from stagepipe.cli.later import LATER
 from stagepipe.cli.program import COMMANDS, program
 from stagepipe.cli.results import OutputGoneError
 from stagepipe.cli.session import Session
@@ -115,7 +116,8 @@ def _wants_json(session: Session) -> bool:
     if session.as_json is not None:
         return session.as_json
     words = session.words[: session.words.index("--")] if "--" in session.words else session.words
-    session.command = next((word for word in words if word in COMMANDS), None)
+    known = {*COMMANDS, *(command for command, *_ in LATER)}
+    session.command = next((word for word in words if word in known), None)
     is_set = os.environ.get("STAGEPIPE_JSON", "").lower() in ("1", "true", "t", "yes", "y", "on")
     return session.command is not None and ("--json" in words or is_set)
 

@@ -6,6 +6,7 @@ from importlib import import_module
 
 import click
 
+from stagepipe.cli.later import refuse_what_is_later
 from stagepipe.cli.options import loudness
 
 COMMANDS = ("check", "plan", "run", "runs", "show", "rejects", "plugins")
@@ -25,6 +26,14 @@ class Program(click.Group):
             return None
         command: click.Command = import_module(f"stagepipe.cli.{cmd_name}").command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the words mean. Raises UsageError for one that comes later."""
+        if not ctx.resilient_parsing:  # completion says nothing
+            refuse_what_is_later(args)
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=Program, context_settings=HELP_NAMES)

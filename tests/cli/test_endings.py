@@ -61,6 +61,27 @@ def test_run_refused(project, words: tuple[str, ...], message: str) -> None:
     assert result["outputs"] == []
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("convert", "a.csv", "-o", "out"), "convert"),
+        (("-q", "guess", "a.csv"), "guess"),
+        (("preview", "-n", "5"), "preview"),
+        (("replay", "--help"), "replay"),
+        (("verify",), "verify"),
+        (("plugins", "new", "prices"), "plugins new"),
+        (("rejects", "--source", "a", "--return"), "rejects --return"),
+    ],
+)
+def test_what_comes_later_is_refused_as_such(project, words: tuple[str, ...], name: str) -> None:
+    """A fixed name whose command is not there yet is not called unknown, and is in no help."""
+    done = project.run(*words, code=2)
+    assert done.stderr.splitlines()[0] == f"error: {name} is not available yet"
+    message = project.json(*words, code=2)["error"]["message"]
+    assert message == f"{name} is not available yet"
+    assert name.split()[-1] not in project.run(*name.split()[:-1], "--help").stdout.split()
+
+
 def test_run_that_fails(project) -> None:
     """A run over its budget exits 1, and says what to do next."""
     project.write("a.csv", "id,word\nx,1\ny,2\n3,3\n")

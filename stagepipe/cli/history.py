@@ -6,7 +6,6 @@ nothing is made: a look at the past leaves no folder behind.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tomllib
 from collections.abc import Iterator
@@ -94,8 +93,11 @@ class History:
 
     def _true(self, row: Row) -> Row:
         """A run that the ledger calls running, while nobody holds its lock, was killed."""
-        if row["status"] == RUNNING and not _is_locked(self.state / f"{row['pipeline']}.lock"):
-            row["status"] = "interrupted"
+        if row["status"] == RUNNING:
+            from stagepipe.run.lock import is_held
+
+            if not is_held(self.state / f"{row['pipeline']}.lock"):
+                row["status"] = "interrupted"
         return row
 
 
@@ -139,20 +141,3 @@ def run_object(row: Row) -> Row:
         "rejects": row["rejects"],
         "error": error,
     }
-
-
-def _is_locked(path: Path) -> bool:
-    """Whether a run holds the kernel's lock on this file; it is taken and given back at once."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return False

@@ -108,6 +108,7 @@ def check(
         faults += try_steps(pipeline, found.stages, table)
     faults += _leading_out(pipeline)
     faults += _odd_folders(pipeline)
+    faults += _unwritable_folders(pipeline)
     if with_paths:
         faults += look_for_files(pipeline)[1]
         faults += _taken_places(pipeline)
@@ -307,6 +308,17 @@ def _odd_folders(pipeline: Pipeline) -> Iterator[Fault]:
             yield fault_at(pipeline, ("pipeline", key), message)
 
 
+def _unwritable_folders(pipeline: Pipeline) -> Iterator[Fault]:
+    """The folders of a run's own, where nothing could be written."""
+    state = pipeline.state_path
+    if trouble := _unwritable(state, "state"):
+        yield fault_at(pipeline, ("pipeline", "state"), trouble)
+        if pipeline.spool_path.is_relative_to(state):
+            return
+    if trouble := _unwritable(spool_of(pipeline).folder, "spool"):
+        yield fault_at(pipeline, ("pipeline", "spool"), trouble)
+
+
 def _taken_places(pipeline: Pipeline) -> Iterator[Fault]:
     """Sinks whose place must not be taken, whatever the data are."""
     for index, stage in enumerate(pipeline.stages):
@@ -372,12 +384,13 @@ def _trouble(table: Path, on_existing: str) -> str | None:
         return f"{table} cannot be looked at: {error.strerror}"
 
 
-def _unwritable(folder: Path) -> str | None:
-    """Why nothing can be written in a folder that may still have to be made, if it cannot."""
-    while not folder.exists() and folder != folder.parent:
+def _unwritable(folder: Path, key: str = "output") -> str | None:
+    """Why nothing can be written in a folder that may still have to be made, if it cannot. `key`
+    is what names it in the pipeline file."""
+    while not os.path.lexists(folder) and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():
-        return f"{folder} is not a folder: move it away, or set another 'output'"
+        return f"{folder} is not a folder: move it away, or set another '{key}'"
     if not os.access(folder, os.W_OK | os.X_OK):
-        return f"{folder} cannot be written: see who owns it, or set another 'output'"
+        return f"{folder} cannot be written: see who owns it, or set another '{key}'"
     return None

@@ -38,6 +38,9 @@ def only_run(pipeline: Pipeline) -> Iterator[None]:
     when a folder of its own cannot be made."""
     path = lock_path(pipeline)
     lock = FileLock(path, blocking=False)
+    if pipeline.spool is not None:  # else it lies in the state folder
+        with _told_by_key("spool", pipeline.spool_path):
+            pipeline.spool_path.mkdir(parents=True, exist_ok=True)
     with _told_by_key("state", path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         if not _acquired(lock, path):

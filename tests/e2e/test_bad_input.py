@@ -268,26 +268,50 @@ def test_an_output_folder_that_cannot_be_written(letters: Any, output: str, word
     refused(letters, 2, "pipeline.toml:", words, preexec_fn=without_powers)
 
 
-@pytest.mark.parametrize("state", ["file", "closed"])
-def test_a_state_folder_that_cannot_be_written(letters: Any, state: str) -> None:
-    """It is refused with the key that names it."""
+@pytest.mark.parametrize("key", ["state", "spool"])
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        ("file", "file is not a folder: move it away, or set another '{}'"),
+        ("file/deeper", "file is not a folder"),
+        ("nowhere", "nowhere is not a folder"),
+        ("closed", "closed cannot be written: see who owns it, or set another '{}'"),
+        ("closed/deeper", "closed cannot be written"),
+    ],
+)
+def test_a_folder_of_its_own_that_cannot_be_written(
+    letters: Any, key: str, folder: str, words: str
+) -> None:
+    """State and spool are refused with their place before anything is written, by plan too."""
     letters.write("file", "mine")
+    (letters.root / "nowhere").symlink_to("not/there")
     (letters.root / "closed").mkdir(mode=0o555)
     text = (letters.root / "pipeline.toml").read_text()
-    letters.write("pipeline.toml", text.replace("[pipeline]", f'[pipeline]\nstate = "{state}/s"'))
-    refused(letters, 2, "cannot be written", "set 'state'", preexec_fn=without_powers)
+    letters.write("pipeline.toml", text.replace("[pipeline]", f'[pipeline]\n{key} = "{folder}"'))
+    before = letters.tree(".")
+    refused(letters, 2, "pipeline.toml:2:", words.format(key), preexec_fn=without_powers)
+    planned = letters.command("--dry-run", preexec_fn=without_powers)
+    assert (planned.code, words.format(key) in planned.message) == (2, True)
+    assert letters.tree(".") == before
 
 
-def test_a_spool_that_cannot_be_written(letters: Any) -> None:
-    """The run ends with a message that names the place."""
-    letters.write("file", "mine")
+@pytest.mark.parametrize("key", ["state", "spool"])
+def test_a_folder_where_nobody_can_make_one(letters: Any, key: str) -> None:
+    """What a look does not show is a refusal too: root is said to be allowed to write in /proc."""
+    if not Path("/proc/self").exists():
+        pytest.skip("there is no /proc here")
     text = (letters.root / "pipeline.toml").read_text()
-    letters.write("pipeline.toml", text.replace("[pipeline]", '[pipeline]\nspool = "file/spool"'))
-    before = outputs(letters)
-    ended = letters.command()
-    assert ended.code in (1, 2)
-    assert "file/spool" in ended.message
-    assert outputs(letters) == before
+    letters.write("pipeline.toml", text.replace("[pipeline]", f'[pipeline]\n{key} = "/proc/x"'))
+    before = letters.tree(".")
+    refused(letters, 2, "cannot be written", f"'{key}'")
+    assert letters.tree(".") == before
+
+
+def test_a_file_in_the_place_of_the_parts(letters: Any) -> None:
+    """The spool that the pipeline file does not name is looked at as well."""
+    shutil.rmtree(letters.root / ".stagepipe" / "spool")
+    letters.write(".stagepipe/spool", "mine")
+    refused(letters, 2, "pipeline.toml:1:", ".stagepipe/spool is not a folder", "another 'spool'")
 
 
 def test_on_existing_error_lets_the_same_run_twice(project: Any) -> None:

@@ -31,7 +31,7 @@ from stagepipe.cli.signals import Signals
 from stagepipe.events import TaskFinished
 from stagepipe.record.ledger import Ledger
 
-OPERATIONS = {"open", "os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir", "sqlite3.connect"}
+OPERATIONS = {"open", "os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir"}
 state = {"left": None}
 
 def count(event, args):

@@ -1,8 +1,9 @@
 """The table that every peer reads and writes: TPC-H `lineitem`, in the words of the pipeline file.
 
-The money columns are `decimal(15,2)`, not floats: it is the type that TPC-H itself gives them, all
-three programs read it from CSV at about the speed of floats (DuckDB and Polars a little faster,
-with smaller output), and sums of decimals are exact, so that results can be compared to the cent.
+The money columns are `decimal(15,2)`, not floats: it is the type that TPC-H itself gives them,
+stagepipe, DuckDB and Polars read it from CSV at about the speed of floats (DuckDB and Polars a
+little faster, with smaller output), and sums of decimals are exact, so that results can be compared
+to the cent.
 """
 
 COLUMNS = {

@@ -3,7 +3,7 @@
 import os
 import platform
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,7 +15,7 @@ from benchmarks.measure import Measured
 from benchmarks.verify import Output
 
 HOME_TEAM = "stagepipe"
-VERSIONED = ("stagepipe", "duckdb", "polars", "pyarrow", "tpchgen-cli")
+VERSIONED = ("stagepipe", "duckdb", "polars", "pyarrow", "dask", "pandas", "tpchgen-cli")
 
 
 @dataclass
@@ -53,8 +53,16 @@ def machine(workers: int) -> dict[str, Any]:
         "load_before": round(os.getloadavg()[0], 2),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in VERSIONED},
+        "versions": {name: _version(name) for name in VERSIONED},
     }
+
+
+def _version(name: str) -> str:
+    """A peer that is not installed stops the bench only when it is asked to run."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _cpu_model() -> str:

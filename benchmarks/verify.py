@@ -48,10 +48,10 @@ def verify(output: Path, expected: Expected, contents: bool) -> Output:
 
 
 def _check_types(file: pq.ParquetFile) -> None:
-    found = {column.name: str(column.type) for column in file.schema_arrow}
-    found = {name: ARROW_NAMES.get(kind, kind) for name, kind in found.items()}
-    if found != COLUMNS:
-        raise BenchError(f"other columns or types than asked for: {found}")
+    found = [(column.name, str(column.type)) for column in file.schema_arrow]
+    found = [(name, ARROW_NAMES.get(kind, kind)) for name, kind in found]
+    if found != list(COLUMNS.items()):
+        raise BenchError(f"other columns, types or order than asked for: {found}")
 
 
 def _check_codec(file: pq.ParquetFile) -> None:

@@ -45,6 +45,16 @@ def polars_parts(work: Work, folder: Path, workers: int) -> Job:
     return _script("polars_sink", work, folder / "lineitem", workers, "parts")
 
 
+def pyarrow(work: Work, folder: Path, workers: int) -> Job:
+    """`pyarrow.dataset`: a scan of CSV and `write_dataset`, files of 1 Mi rows."""
+    return _script("pyarrow_dataset", work, folder / "lineitem", workers)
+
+
+def dask(work: Work, folder: Path, workers: int) -> Job:
+    """`dd.read_csv(…).to_parquet(…)` on a `LocalCluster` of processes, one file per part."""
+    return _script("dask_cluster", work, folder / "lineitem", workers)
+
+
 def _script(module: str, work: Work, output: Path, workers: int, *options: str) -> Job:
     command = [sys.executable, "-m", f"benchmarks.peers.{module}"]
     return Job([*command, work.pattern, str(output), str(workers), *options], output)
@@ -55,5 +65,7 @@ PEERS: dict[str, Callable[[Work, Path, int], Job]] = {
     "duckdb": duckdb,
     "polars": polars,
     "polars-parts": polars_parts,
+    "pyarrow": pyarrow,
+    "dask": dask,
 }
-DEFAULT_PEERS = ("stagepipe", "duckdb", "polars")
+DEFAULT_PEERS = ("stagepipe", "duckdb", "polars", "pyarrow", "dask")

@@ -54,7 +54,9 @@ def step(
 ) -> StepFunction | Callable[[StepFunction], StepFunction]:
     """Mark a function as a step and return it unchanged.
 
-    The function takes a `polars.DataFrame` and returns one. Its keyword-only arguments are its
+    The function takes a `polars.DataFrame` and returns one. An argument named `reject` lets it
+    reject rows: `reject(frame, condition, reason)` gives the frame without the rows for which the
+    condition (an expression) is true. Its keyword-only arguments are its
     options: their annotations check the pipeline file; an option annotated as `pathlib.Path` is
     a file, looked for from the pipeline's folder, and a change of its content makes parts anew.
 
@@ -62,8 +64,9 @@ def step(
         function: the step, when the decorator stands without brackets.
         name: the name in pipeline files; the function's own by default.
         reshapes: the step changes the number of rows by its nature.
-        scope: `"all"` for a step that needs every row at once; not available yet.
-        io_bound: the step waits for a network rather than computing; not available yet.
+        scope: `"all"` for a step that needs every row at once. It takes and returns a
+            `polars.LazyFrame` over the rows of the stage before, and must come first in its stage.
+        io_bound: the step waits for a network rather than computing: its stage runs in threads.
     """
 
     def mark(function: StepFunction) -> StepFunction:
@@ -88,11 +91,13 @@ class ColumnSpec:
 
 @dataclass(frozen=True, slots=True)
 class TableSpec:
-    """The table that every source yields, and what to do with other columns."""
+    """The table that every source yields, and what to do with other columns. `provenance` names
+    what the engine adds to what readers give: `source`, `file`, `line`."""
 
     columns: tuple[ColumnSpec, ...]
     extra_columns: Literal["refuse", "ignore"] = "refuse"
     missing_columns: Literal["refuse", "null"] = "refuse"
+    provenance: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +107,16 @@ class SegmentResult:
     `table` has the columns of the TableSpec. `records` is counted from the bytes, apart from the
     parse. `rejects` have lines that count from the segment's first line (1); their `file` and
     `source` are filled in by the caller. `lines` is how many physical lines the segment holds.
+    `places`, where it was asked for, says of each row of the table, in its order, where its record
+    begins: `offset` (int64), in bytes from the segment's beginning, and `line` (int64), the
+    physical line, from 1 at the segment's first.
     """
 
     table: pa.Table
     records: int
     lines: int
     rejects: Sequence[Reject]
+    places: pa.Table | None = None
 
 
 class DeadSegment(Exception):  # noqa: N818 - the word of the field and of our users
@@ -134,9 +143,24 @@ class Reader(Protocol):
         segment: Segment,
         spec: TableSpec,
         options: Mapping[str, Any],
+        *,
+        with_places: bool = False,
     ) -> SegmentResult:
         """The table in a segment's bytes. `head` is the beginning of the file, a MiB of it or the
-        whole segment where that starts the file. Called in a worker. Raises DeadSegment."""
+        whole segment where that starts the file; `with_places` asks for the result's `places`.
+        Called in a worker. Raises DeadSegment."""
+        ...
+
+    def first_lines(self, path: Path, cuts: Sequence[int]) -> list[int]:
+        """For each of a file's cuts, ascending, the physical line (from 1) that begins there.
+        Reads the file once, in blocks."""
+        ...
+
+    def record_at(self, data: bytes, offset: int, options: Mapping[str, Any]) -> tuple[int, bytes]:
+        """The record that begins at this offset in a segment's bytes: its line, from 1 at the
+        segment's first, and its raw bytes without its end. One with an unclosed quote goes on to
+        the end of the data. Raises ValueError where only a line end or the end of the data
+        stands."""
         ...
 
 
@@ -155,28 +179,68 @@ class ExecutorFactory(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A file that a sink's `encode` wrote, with the rows that the file itself says it holds.
+    `folder` is where it belongs within the sink's folder, `head` how many bytes at its beginning
+    are left out when it is joined to others before it."""
+
+    path: Path
+    rows: int
+    folder: str = ""
+    head: int = 0
+
+
 class Place(Protocol):
     """Where a sink's rows go, with the all-or-nothing rules built in."""
 
+    is_file: bool
+    """Whether all rows go to one file, not to a folder of files."""
+
     def publish(self, parts: Sequence[Part]) -> Output:
-        """Show exactly these parts, in this order, as the table; or change nothing."""
+        """Show exactly these parts' files, in this order, as a folder; or change nothing."""
+        ...
+
+    def publish_joined(
+        self, parts: Sequence[Part], join: Callable[[Sequence[Part], Path], None]
+    ) -> Output:
+        """Show what `join` makes of these parts as one file; or change nothing."""
         ...
 
 
 class Sink(Protocol):
     """Writes one kind of output: `encode` in the workers, in parallel; `commit` in the parent,
-    alone, with the parts in chunk order."""
+    alone, with the parts in chunk order. `suffix` is the ending of its files; `options` is a
+    dataclass whose fields are the sink's own options: their annotations check the pipeline file."""
 
-    suffix: str
+    @property
+    def suffix(self) -> str: ...  # noqa: D102 - see above
+    @property
+    def options(self) -> type: ...  # noqa: D102 - see above
 
-    def encode(self, table: pa.Table, path: Path, options: Mapping[str, Any]) -> int:
-        """Write a part; the rows that the written file itself says it holds."""
+    def faults(self, options: Mapping[str, Any], *, is_file: bool) -> Iterable[tuple[str, str]]:
+        """What the options, each of its type, cannot be, as (key, message). Called at `check`."""
+        ...
+
+    def keeps_rows(self, options: Mapping[str, Any]) -> bool:
+        """Whether the stage after this one can read the sink's files instead of a copy in the
+        spool: `decode` gives just what `encode` took, in the same order and types."""
+        ...
+
+    def encode(
+        self, table: pa.Table, options: Mapping[str, Any], new_file: Callable[[], Path]
+    ) -> Sequence[Encoded]:
+        """Write the table to one file or to several, each under a path that `new_file` gives."""
         ...
 
     def decode(self, path: Path) -> pl.DataFrame:
-        """The rows of a part, for the stage after this one."""
+        """The rows of a file, for the stage after this one."""
         ...
 
-    def commit(self, parts: Sequence[Part], place: Place) -> Output:
+    def scan(self, paths: Sequence[Path]) -> pl.LazyFrame:
+        """The rows of files, in this order, for a step over all rows."""
+        ...
+
+    def commit(self, parts: Sequence[Part], place: Place, options: Mapping[str, Any]) -> Output:
         """Show the parts at the sink's place."""
         ...

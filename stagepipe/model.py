@@ -14,6 +14,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+EVERYTHING = "*"
+"""Stands for the source of a chunk that holds rows of all of them. No source is called so."""
+
 Cell = bool | int | float | Decimal | date | time | str
 """A value that a check compares with. A `datetime` is a `date` to Python."""
 
@@ -64,11 +67,13 @@ class InputFile:
 @dataclass(frozen=True, slots=True)
 class Segment:
     """The bytes `start` to `end` of one file. Both stand at record boundaries; the first segment
-    of a file starts at 0 and holds its header."""
+    of a file starts at 0 and holds its header. `first_line` is the line of the file on which it
+    begins, 0 where nobody asked for that."""
 
     file: InputFile
     start: int
     end: int
+    first_line: int = 0
 
     @property
     def size(self) -> int:
@@ -97,10 +102,19 @@ class Decision(StrEnum):
     TAKEN = "taken"
 
 
+class Piece(NamedTuple):
+    """One of the pieces into which the rows of a task are cut for the stage after it, by the key of
+    that task. Only tasks over all rows give more than one."""
+
+    key: str
+    number: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """One chunk in one stage. `key` names the part by what it is made of; `ingredients` are the
-    digests that the key is made from, kept so that a plan can say what changed."""
+    digests that the key is made from, kept so that a plan can say what changed. `inputs` are what
+    it reads of the stage before; none in the first stage."""
 
     stage: int
     chunk: Chunk
@@ -108,7 +122,7 @@ class Task:
     ingredients: Mapping[str, str]
     decision: Decision
     reason: str
-    input_key: str | None = None
+    inputs: tuple[Piece, ...] = ()
 
 
 class Reject(NamedTuple):
@@ -143,31 +157,56 @@ class SegmentCount:
 
 
 @dataclass(frozen=True, slots=True)
+class PartFile:
+    """One file in the spool. `folder` is where it lies within a sink's folder, `head` how many
+    bytes at its beginning only the first of joined files keeps."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+    folder: str = ""
+    head: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """What a worker returns for a task: counts, checksums, timings and names, never the data.
 
-    `dropped` and `added` say how many rows each step took away or brought, by the step's name.
-    `columns` is the schema of the part, as text, so that parts can be compared. `ingredients` are
-    the task's, so that a later plan can say what changed. `input_sha256` is that of the part which
-    the task read, in later stages.
+    `pieces` are the files that the stage after this one reads, each of them a chunk's; `files` are
+    those for the stage's sink. One file may be both. `dropped`, `added` and `rejected_by` say how
+    many rows each step took away, brought or rejected, by the step's name. `columns` is the schema
+    of the part, as text, so that parts can be compared. `ingredients` are the task's, so that a
+    later plan can say what changed. `input_sha256` is that of what the task read of the stage
+    before.
     """
 
     key: str
     stage: str
     chunk: int
     source: str
-    part: str
-    bytes: int
-    sha256: str
+    pieces: tuple[PartFile, ...]
+    files: tuple[PartFile, ...]
     columns: Mapping[str, str]
     rows: Rows
     dropped: Mapping[str, int] = field(default_factory=dict)
     added: Mapping[str, int] = field(default_factory=dict)
+    rejected_by: Mapping[str, int] = field(default_factory=dict)
     segments: tuple[SegmentCount, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     input_bytes: int = 0
     ingredients: Mapping[str, str] = field(default_factory=dict)
     input_sha256: str = ""
+
+    @property
+    def all_files(self) -> tuple[PartFile, ...]:
+        """Every file of the part, each once."""
+        return tuple(dict.fromkeys((*self.pieces, *self.files)))
+
+    @property
+    def bytes(self) -> int:
+        """The size of all its files."""
+        return sum(file.bytes for file in self.all_files)
 
     @property
     def is_whole(self) -> bool:
@@ -190,20 +229,20 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A finished part on its way to a sink, in chunk order."""
+    """A finished task's files on their way to a sink, in chunk order; `paths` are where they lie,
+    in the order of `files`."""
 
     chunk: int
-    path: str
-    rows: int
-    bytes: int
-    sha256: str
     key: str
+    files: tuple[PartFile, ...]
+    paths: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
     """What a sink shows after its commit. `path` is relative to the pipeline's folder where it
-    lies inside it. `changed` is false when the place held just this already."""
+    lies inside it. `changed` is false when the place held just this already; `appended` is how many
+    of the rows this run added to others, None where it made all of them."""
 
     stage: str
     path: str
@@ -211,6 +250,7 @@ class Output:
     files: int
     bytes: int
     changed: bool
+    appended: int | None = None
 
 
 def to_plain(value: Any) -> Any:
@@ -228,6 +268,8 @@ def receipt_from_plain(plain: Mapping[str, Any]) -> Receipt:
     """A receipt from what `to_plain` made of it. Raises KeyError or TypeError on anything else."""
     fields = dict(plain)
     fields["rows"] = Rows(**fields["rows"])
+    for name in ("pieces", "files"):
+        fields[name] = tuple(PartFile(**file) for file in fields[name])
     fields["segments"] = tuple(
         SegmentCount(**{**segment, "file": InputFile(**segment["file"])})
         for segment in fields["segments"]

@@ -13,7 +13,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -28,9 +28,12 @@ from stagepipe.errors import Interrupted, PluginError
 from stagepipe.hookspecs import GROUP
 
 if TYPE_CHECKING:
+    from stagepipe.contracts import Sink
     from stagepipe.events import Event, Listener, Screen
 
 BUILT_IN = "built-in"
+REJECT = "reject"
+"""The argument by which a step is given the function that rejects rows."""
 Found = TypeVar("Found")
 
 
@@ -59,6 +62,11 @@ class Step:
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
     @property
+    def takes_reject(self) -> bool:
+        """Whether the step rejects rows."""
+        return REJECT in inspect.signature(self.function).parameters
+
+    @property
     def digest(self) -> str:
         """A digest of the code: the file in which the step stands, the version of its
         distribution, and the modules that a local plugin imported from its own folder."""
@@ -76,22 +84,10 @@ class Step:
     @cached_property
     def options_model(self) -> Any:
         """A pydantic model of the keyword-only arguments."""
-        from pydantic import ConfigDict, Field, create_model
-
-        try:
-            hints = get_type_hints(self.function)
-        except Exception as error:  # an annotation is the plugin's code: anything may happen
-            raise PluginError(
-                f"the annotations of step {self.where.name!r} ({self.origin}) fail: {error}"
-            ) from error
-        fields: dict[str, Any] = {}
-        for parameter in _options(self.function):
-            default = ... if parameter.default is parameter.empty else parameter.default
-            # The alias keeps pydantic's own words free for options.
-            field_ = Field(default, alias=parameter.name)
-            fields[f"option_{parameter.name}"] = (hints.get(parameter.name, Any), field_)
-        config = ConfigDict(extra="forbid", strict=False, arbitrary_types_allowed=True)
-        return create_model(f"options of {self.where.name}", __config__=config, **fields)
+        defaults = {
+            p.name: ... if p.default is p.empty else p.default for p in _options(self.function)
+        }
+        return _options_model(f"step {self.where.name!r} ({self.origin})", self.function, defaults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,21 +250,45 @@ class Plugins:
         parameters = list(inspect.signature(function).parameters.values())
         if not parameters or parameters[0].kind is parameters[0].KEYWORD_ONLY:
             raise PluginError(f"step {mark.name!r} ({origin}) takes no frame")
-        beside = [p.name for p in parameters[1:] if p.kind is not p.KEYWORD_ONLY]
+        beside = [
+            p.name for p in parameters[1:] if p.kind is not p.KEYWORD_ONLY and p.name != REJECT
+        ]
         if beside:
             raise PluginError(
                 f"step {mark.name!r} ({origin}): {', '.join(beside)} must be keyword-only; "
                 "put a * before the options"
             )
-        for word, is_asked in (
-            ("scope='all'", mark.scope != "chunk"),
-            ("io_bound", mark.io_bound),
-            ("reject", any(p.name == "reject" for p in parameters[1:])),
-        ):
-            if is_asked:
-                raise PluginError(f"step {mark.name!r} ({origin}): {word} is not available yet")
+        if mark.scope == "all" and any(p.name == REJECT for p in parameters):
+            raise PluginError(
+                f"step {mark.name!r} ({origin}) takes reject and has scope='all', which knows no "
+                "records: reject rows in a step before it"
+            )
         self._steps[mark.name] = Step(where, function, mark, origin)
         return mark.name
+
+
+def sink_options_model(name: str, sink: Sink) -> Any:
+    """A pydantic model of a sink's own options."""
+    defaults = {
+        each.name: ... if each.default is MISSING else each.default for each in fields(sink.options)
+    }
+    return _options_model(f"sink {name!r}", sink.options, defaults)
+
+
+def _options_model(owner: str, annotated: Any, defaults: Mapping[str, Any]) -> Any:
+    from pydantic import ConfigDict, Field, create_model
+
+    try:
+        hints = get_type_hints(annotated)
+    except Exception as error:  # an annotation is the plugin's code: anything may happen
+        raise PluginError(f"the annotations of {owner} fail: {error}") from error
+    # The alias keeps pydantic's own words free for options.
+    found: dict[str, Any] = {
+        f"option_{name}": (hints.get(name, Any), Field(default, alias=name))
+        for name, default in defaults.items()
+    }
+    config = ConfigDict(extra="forbid", strict=False, arbitrary_types_allowed=True)
+    return create_model(f"options of {owner}", __config__=config, **found)
 
 
 def load_step(where: StepName) -> Callable[..., Any]:
@@ -309,7 +329,7 @@ def _nothing_to_close() -> None:
 
 def _options(function: Callable[..., Any]) -> list[inspect.Parameter]:
     parameters = inspect.signature(function).parameters.values()
-    return [parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    return [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != REJECT]
 
 
 def _merged(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

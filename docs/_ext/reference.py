@@ -234,7 +234,8 @@ def _google(doc: str) -> tuple[str, dict[str, str]]:
 
 def annotation_words(hint: Any) -> str:
     """An annotation as a reader of TOML would say it."""
-    plain = {str: "string", Path: "file", int: "whole number", float: "number", bool: "boolean"}
+    plain: dict[Any, str] = {str: "string", Path: "file", bool: "boolean"}
+    plain |= {int: "whole number", float: "number"}
     if hint in plain:
         return plain[hint]
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
@@ -245,7 +246,8 @@ def annotation_words(hint: Any) -> str:
     if origin is list:
         return f"list of {annotation_words(inner[0])}s"
     if origin is dict:
-        return f"table of {annotation_words(inner[1])}s"
+        several = typing.get_origin(inner[1]) in (typing.Union, types.UnionType)
+        return f"table of {'value' if several else annotation_words(inner[1])}s"
     return f"`{getattr(hint, '__name__', hint)}`"
 
 

@@ -15,8 +15,9 @@ from stagepipe.hookspecs import hookimpl
 def stagepipe_steps() -> Mapping[str, Callable[..., Any]]:
     """The steps of `stagepipe.builtin.steps`."""
     from stagepipe.builtin.steps import STEPS
+    from stagepipe.builtin.table_steps import TABLE_STEPS
 
-    return STEPS
+    return STEPS | TABLE_STEPS
 
 
 @hookimpl
@@ -29,10 +30,12 @@ def stagepipe_readers() -> Mapping[str, Reader]:
 
 @hookimpl
 def stagepipe_sinks() -> Mapping[str, Sink]:
-    """`parquet`."""
-    from stagepipe.builtin.parquet import ParquetSink
+    """`parquet`, `csv` and `arrow`."""
+    from stagepipe.builtin.sinks.arrow import ArrowSink
+    from stagepipe.builtin.sinks.delimited import CsvSink
+    from stagepipe.builtin.sinks.parquet import ParquetSink
 
-    return {"parquet": ParquetSink()}
+    return {"parquet": ParquetSink(), "csv": CsvSink(), "arrow": ArrowSink()}
 
 
 @hookimpl

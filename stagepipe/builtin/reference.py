@@ -1,4 +1,4 @@
-"""Reference files of joins: CSV by the same rules as sources, or Parquet.
+"""Reference files of joins: CSV by the same rules as sources, Parquet, or Arrow.
 
 A column of a CSV file becomes numbers only if each of its texts would come back as it was, so that
 `08123`, `1.10` and digits beyond a float's stay text. Keys take the types of the table's keys.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -23,6 +24,20 @@ EXACT_INTEGERS = 2**53
 """Whole numbers up to this are all floats (IEEE 754 binary64)."""
 
 
+def scan_reference(
+    file: Path, null_values: Sequence[str], key_types: tuple[tuple[str, pl.DataType], ...]
+) -> pl.LazyFrame:
+    """The reference file, read when it is needed. Of a CSV file the types are only known when it
+    was read, so that happens now."""
+    if file.suffix == ".parquet":
+        return pl.scan_parquet(file, glob=False, hive_partitioning=False)
+    if file.suffix == ".arrow":
+        return pl.scan_ipc(file, glob=False, hive_partitioning=False)
+    stat = file.stat()
+    words = ("", *null_values)
+    return read_reference(str(file), stat.st_mtime_ns, stat.st_size, words, key_types).lazy()
+
+
 @functools.lru_cache(maxsize=16)
 def read_reference(
     path: str,
@@ -36,7 +51,9 @@ def read_reference(
     Raises ValueError, with file and line, when it cannot be read.
     """
     if path.endswith(".parquet"):
-        return pl.read_parquet(path)
+        return pl.read_parquet(path, glob=False)
+    if path.endswith(".arrow"):
+        return pl.read_ipc(path)
     texts = _texts(Path(path), null_values)
     keys = dict(key_types)
     columns = []
@@ -47,6 +64,28 @@ def read_reference(
         else:
             columns.append(_numbers(column))
     return pl.DataFrame(columns)
+
+
+def check_columns(file: Path, there: pl.Schema, names: Iterable[str]) -> None:
+    """That the file has these columns."""
+    for name in names:
+        if name not in there:
+            raise ValueError(f"{file.name} has no column {name!r}; it has {', '.join(there)}")
+
+
+def check_keys(
+    file: Path, there: pl.Schema, table: pl.Schema, keys: Sequence[tuple[str, str]]
+) -> None:
+    """That the file has the keys, of types that compare; each is (name in the file, in the
+    table)."""
+    check_columns(file, there, [name for name, _ in keys])
+    for name, key in keys:
+        found, kind = there[name], table[key]
+        if found != kind and not SMALL_INTEGERS.issuperset((found, kind)):
+            raise ValueError(
+                f"column {key!r} is {kind} in the table, but {name!r} is {found} in {file.name}: "
+                "keys must be of one type; text always fits: CAST one with derive"
+            )
 
 
 def _texts(path: Path, null_values: tuple[str, ...]) -> pl.DataFrame:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, time
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import polars as pl
 
+from stagepipe.builtin.casts import cast_values
+from stagepipe.builtin.columns import check_distinct, check_names, named
 from stagepipe.builtin.expressions import row_expression
-from stagepipe.builtin.reference import SMALL_INTEGERS, read_reference
+from stagepipe.builtin.reference import check_columns, check_keys, read_reference
+from stagepipe.builtin.types import polars_type, type_word
 from stagepipe.contracts import step
 
 Names = list[str]
+Value: TypeAlias = bool | int | float | str | date | datetime | time
+"""What a value in a pipeline file may be."""
 
 
 @step
@@ -48,6 +54,99 @@ def select(frame: pl.DataFrame, *, columns: Names) -> pl.DataFrame:
 
 
 @step
+def drop(frame: pl.DataFrame, *, columns: Names) -> pl.DataFrame:
+    """Leave columns out.
+
+    Args:
+        columns: the names.
+    """
+    check_names(frame.columns, columns, "columns")
+    if len(columns) == frame.width:
+        raise ValueError("'columns' names all columns: nothing would be left")
+    return frame.drop(pl.selectors.by_name(*columns))
+
+
+@step
+def cast(frame: pl.DataFrame, *, columns: dict[str, str]) -> pl.DataFrame:
+    """Give columns other types. Text is read as a schema reads it; a value that does not fit, or
+    would change, fails the task.
+
+    Args:
+        columns: types by column, in a schema's words, like `decimal(12,2)`. Only these give
+            something up: a decimal made a float is the nearest float, a float made a decimal is
+            rounded, and a datetime made a date or a time is that part of it.
+    """
+    check_names(frame.columns, columns, "columns")
+    kinds = {name: polars_type(word) for name, word in columns.items()}
+    return frame.with_columns(cast_values(frame[name], kind) for name, kind in kinds.items())
+
+
+@step
+def fill(frame: pl.DataFrame, *, nulls: dict[str, Value]) -> pl.DataFrame:
+    """Put a value where there is none.
+
+    Args:
+        nulls: values by column, each of its column's type; a decimal, a date or a time may also be
+            written as text, like `"0.00"`.
+    """
+    check_names(frame.columns, nulls, "nulls")
+    return frame.with_columns(
+        named(name).fill_null(_constant(name, value, frame.schema[name]))
+        for name, value in nulls.items()
+    )
+
+
+def _constant(column: str, value: Value, kind: pl.DataType) -> pl.Expr:
+    if kind == pl.String and not isinstance(value, str):
+        raise ValueError(f"column {column!r} is {type_word(kind)}: write {value!s} in quotes")
+    if isinstance(kind, pl.Decimal) and isinstance(value, float):
+        value = str(value)  # which is not rounded
+    return pl.lit(cast_values(pl.Series(column, [value]), kind)).first()
+
+
+@step(reshapes=True)
+def unpivot(
+    frame: pl.DataFrame,
+    *,
+    columns: Names,
+    index: Names | None = None,
+    variable_name: str = "variable",
+    value_name: str = "value",
+) -> pl.DataFrame:
+    """Make columns into rows: one row for each of these columns, with its name and its value.
+
+    Args:
+        columns: the columns that become rows, in this order; all of one type.
+        index: the columns that are repeated in each of these rows; all others when left out.
+        variable_name: the column for the names.
+        value_name: the column for the values.
+    """
+    check_names(frame.columns, columns, "columns")
+    if index is None:
+        index = [name for name in frame.columns if name not in columns]
+    elif index:
+        check_names(frame.columns, index, "index")
+    check_distinct(
+        [*index, variable_name, value_name], "choose another 'variable_name' or 'value_name'"
+    )
+    for name in columns:
+        if frame.schema[name] != frame.schema[columns[0]]:
+            raise ValueError(
+                f"column {columns[0]!r} is {type_word(frame.schema[columns[0]])}, and {name!r} is "
+                f"{type_word(frame.schema[name])}: cast them to one type first"
+            )
+    long = frame.unpivot(
+        pl.selectors.by_name(*columns),
+        index=pl.selectors.by_name(*index),
+        variable_name=variable_name,
+        value_name=value_name,
+    )
+    # Polars puts column after column, so that the order would depend on where chunks are cut.
+    row = pl.int_range(long.height, eager=True)
+    return long[row % len(columns) * frame.height + row // len(columns)]
+
+
+@step
 def filter(frame: pl.DataFrame, *, expression: str) -> pl.DataFrame:
     """Keep the rows for which an expression is true; the others count as dropped.
 
@@ -81,7 +180,8 @@ def join(
     how: Literal["left", "inner", "semi", "anti"] = "left",
     null_values: Names | None = None,
 ) -> pl.DataFrame:
-    """Look rows up in a reference file (CSV with a header, or Parquet), whose keys must be unique.
+    """Look rows up in a reference file: CSV with a header, Parquet, or Arrow. Its keys must be
+    unique.
 
     Args:
         file: the reference file.
@@ -103,7 +203,7 @@ def join(
     if columns is None:
         columns = [name for name in reference.columns if name not in file_keys]
     names = columns if isinstance(columns, dict) else {name: name for name in columns}
-    _check_columns(file, reference, list(names))
+    check_columns(file, reference.schema, names)
     taken = [new for new in names.values() if new in frame.columns]
     if taken:
         raise ValueError(
@@ -135,14 +235,7 @@ def _reference_for(
     key_types = tuple((name, frame.schema[key]) for name, key in zip(file_keys, keys, strict=True))
     words = ("", *null_values)
     reference = read_reference(str(file), stat.st_mtime_ns, stat.st_size, words, key_types)
-    _check_columns(file, reference, file_keys)
-    for (name, kind), key in zip(key_types, keys, strict=True):
-        found = reference.schema[name]
-        if found != kind and not SMALL_INTEGERS.issuperset((found, kind)):
-            raise ValueError(
-                f"column {key!r} is {kind} in the table, but {name!r} is {found} in {file.name}: "
-                "keys must be of one type; text always fits: CAST one with derive"
-            )
+    check_keys(file, reference.schema, frame.schema, list(zip(file_keys, keys, strict=True)))
     present = reference.select(file_keys).drop_nulls()  # a null is equal to nothing
     twice = present.is_duplicated()
     if twice.any():
@@ -153,14 +246,10 @@ def _reference_for(
     return reference
 
 
-def _check_columns(file: Path, reference: pl.DataFrame, names: Names) -> None:
-    missing = [name for name in names if name not in reference.columns]
-    if missing:
-        raise ValueError(
-            f"{file.name} has no column {missing[0]!r}; it has {', '.join(reference.columns)}"
-        )
-
-
 STEPS = {
-    function.__name__: function for function in (strip_text, rename, select, filter, derive, join)
+    function.__name__: function
+    for function in (
+        *(strip_text, rename, select, drop, cast, fill),
+        *(filter, derive, join, unpivot),
+    )
 }

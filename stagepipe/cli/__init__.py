@@ -5,8 +5,11 @@ What is imported here is imported at each press of TAB, so: click and little els
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -19,4 +22,11 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from stagepipe.cli.endings import conclude
 
-    sys.exit(conclude(list(sys.argv[1:] if args is None else args)))
+    code = conclude(list(sys.argv[1:] if args is None else args))
+    if any(not thread.daemon for thread in threading.enumerate()[1:]):
+        # A step that waits for a network does not hear of an interruption: nobody waits for it.
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

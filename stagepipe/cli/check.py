@@ -9,7 +9,7 @@ import click
 from stagepipe.cli.command import Command
 from stagepipe.cli.options import as_json, loudness, option, overrides, pipeline_argument
 from stagepipe.cli.session import session
-from stagepipe.cli.wording import count
+from stagepipe.cli.wording import count, shown
 
 
 @click.command("check", cls=Command, short_help="Find all faults of a pipeline file.")
@@ -33,7 +33,7 @@ def command(
 
     checked = check(load(pipeline, overrides), with_paths=True)
     if as_json:
-        out.json({"ok": True, "faults": []})
+        out.json({"ok": True, "faults": [], "notes": [str(note) for note in checked.notes]})
         return
     declared = checked.pipeline
     steps = sum(len(stage.steps) for stage in declared.stages)
@@ -44,3 +44,4 @@ def command(
         count(len(declared.schema_.columns), "column"),
     ]
     out.lines(f"{pipeline}: fine ({', '.join(what)})")
+    out.lines(*(shown(f"note: {note}") for note in checked.notes))

@@ -53,7 +53,10 @@ def to_plain(plan: Plan) -> dict[str, Any]:
     limits = plan.checked.pipeline.limits
     return {
         "pipeline": plan.checked.pipeline.name,
-        "stages": [_stage_object(plan, stage) for stage in plan.stages],
+        "stages": [
+            *(_stage_object(plan, stage) for stage in plan.stages),
+            *(_open_stage_object(plan, index) for index in _open_stages(plan)),
+        ],
         "sources": [
             {
                 "name": source.name,
@@ -90,6 +93,23 @@ def _stage_object(plan: Plan, stage: StagePlan) -> dict[str, Any]:
     return {"name": stage.name, "steps": steps, "sink": sink, "tasks": tasks}
 
 
+def _open_stage_object(plan: Plan, index: int) -> dict[str, Any]:
+    """A stage of which it is not known yet what it will do."""
+    work, declared = plan.checked.work.stages[index], plan.checked.pipeline.stages[index].sink
+    sink = declared and {
+        "use": declared.use,
+        "path": _from_folder(plan, plan.checked.pipeline.output_path / declared.path),
+        "is_current": None,
+    }
+    steps = [step.where.name for step in work.steps]
+    return {"name": work.name, "steps": steps, "sink": sink, "tasks": None}
+
+
+def _open_stages(plan: Plan) -> range:
+    """The positions of the stages that are planned when the last planned one has run."""
+    return range(len(plan.stages), len(plan.checked.work.stages))
+
+
 def _chunk_object(chunk: Chunk) -> dict[str, Any]:
     segments = [{"file": s.file.path, "start": s.start, "end": s.end} for s in chunk.segments]
     return {
@@ -121,6 +141,11 @@ def lines(plan: Plan, *, is_long: bool) -> Iterator[str]:
     for position, stage in enumerate(plan.stages, 1):
         yield ""
         yield from _stage_lines(position, stage, is_long)
+    if plan.is_open:
+        yield ""
+    for index in _open_stages(plan):
+        name = plan.checked.work.stages[index].name
+        yield f"stage {index + 1} {name!r}: planned when {plan.stages[-1].name!r} has run"
     yield ""
     yield conclusion(plan)
 
@@ -182,10 +207,16 @@ def _stage_lines(position: int, stage: StagePlan, is_long: bool) -> Iterator[str
         yield f"  sink   {stage.sink.use} {path_here(stage.sink.table)} ({state})"
     if is_long:
         for task in stage.tasks:
-            yield f"  chunk {task.chunk.index} of {task.chunk.source}: {_decided(task)}"
+            yield f"  chunk {task.chunk.index} of {_source(task)}: {_decided(task)}"
         return
     grouped = Counter(map(_decided, stage.tasks))
     yield from (f"  {number(tasks)} {decided}" for decided, tasks in grouped.most_common())
+
+
+def _source(task: Task) -> str:
+    from stagepipe.model import EVERYTHING
+
+    return "all rows" if task.chunk.source == EVERYTHING else task.chunk.source
 
 
 def _decided(task: Task) -> str:
@@ -202,4 +233,5 @@ def conclusion(plan: Plan) -> str:
     tables = ", ".join(path_here(sink.table) for sink in sinks)
     write = f" and write {tables}" if sinks else ""
     take = f", take {number(taken)} from before" if taken else ""
-    return f"a run would make {count(made, 'task')}{take}{write}"
+    more = f", and what follows {plan.stages[-1].name!r}" if plan.is_open else ""
+    return f"a run would make {count(made, 'task')}{take}{write}{more}"

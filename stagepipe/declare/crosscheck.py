@@ -22,6 +22,7 @@ def crosscheck(sources: Any, limits: Any, stages: Any) -> Iterator[Complaint]:
     yield from _wrong_names_of_limits(limits)
     yield from _wrong_limits(_items(sources), limits)
     yield from _sinks_in_one_place(_items(stages))
+    yield from _appending(_items(stages))
 
 
 def word(part: Any, key: str) -> Any:
@@ -76,6 +77,28 @@ def _sinks_in_one_place(stages: list[Any]) -> Iterator[Complaint]:
         if text := next(filter(None, (_clash(path, other) for other in taken)), None):
             yield Complaint(("stage", index, "sink", "path"), f"{text}; name another folder")
         taken.append(path)
+
+
+def _appending(stages: list[Any]) -> Iterator[Complaint]:
+    """Appending reads new files only, so that all else that a run wrote would show only these."""
+    how = {
+        index: word(sink, "on_existing")
+        for index, stage in enumerate(stages)
+        if (sink := word(stage, "sink")) is not None
+    }
+    last = len(stages) - 1
+    for index, mode in how.items():
+        path = ("stage", index, "sink", "on_existing")
+        if mode == "append" and index < last:
+            yield Complaint(path, "can be 'append' only in the last stage")
+        elif mode != "append" and how.get(last) == "append":
+            text = "cannot stand beside a last stage that appends: a run then reads only new files"
+            text += ", and this sink would show only their rows; leave it out"
+            yield Complaint(("stage", index, "sink"), text)
+    written = word(word(stages[last], "sink"), "path") if stages else None
+    if how.get(last) == "append" and isinstance(written, str) and PurePosixPath(written).suffix:
+        text = f"is {shown(written)}, one file: appending adds files to a folder; name a folder"
+        yield Complaint(("stage", last, "sink", "path"), text)
 
 
 def _clash(path: PurePosixPath, other: PurePosixPath) -> str | None:

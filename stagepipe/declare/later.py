@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
 from pydantic import BaseModel
@@ -25,7 +24,6 @@ from stagepipe.declare.words import Complaint, did_you_mean, shown
 
 URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
 OPTIONS = "*"
-FILE_ENDINGS = (".parquet", ".csv", ".arrow")
 
 
 def _no_address(files: Any) -> str | None:
@@ -35,17 +33,6 @@ def _no_address(files: Any) -> str | None:
     ):
         if isinstance(name, str) and URL.match(name):
             return f"names {shown(name)}: addresses are not available yet; name local files"
-    return None
-
-
-def _folder_only(path: Any) -> str | None:
-    """Refuse a sink that is one file."""
-    if isinstance(path, str) and PurePosixPath(path).suffix.lower() in FILE_ENDINGS:
-        plain = str(PurePosixPath(path).with_suffix(""))
-        return (
-            f"is {shown(path)}: sinks of one file are not available yet;"
-            f" name a folder, like {shown(plain)}"
-        )
     return None
 
 
@@ -79,18 +66,11 @@ LATER: Mapping[str, Mapping[str, tuple[Any, ...] | Callable[[Any], str | None]]]
     },
     "Schema": {
         "extra_columns": _but("keep"),
-        "provenance": ((), []),
     },
     "Column": {
         "unique": (False,),
         "format": (),
         "default": (),
-    },
-    "Sink": {
-        "use": ("parquet",),
-        "path": _folder_only,
-        "on_existing": _but("append"),
-        OPTIONS: (),
     },
     "Errors": {
         "attempts": (),

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 RESERVED = "_record"
 """The column in which the engine carries a record's place; no schema may have it."""
+ADDED = ("_source", "_file", "_line")
+"""The columns that `provenance` adds."""
 
 # Checked by `Column.complaints`, because what fits depends on the type.
 VALUE_SCHEMA = {"type": ["number", "string", "boolean"]}
@@ -207,7 +209,7 @@ class Schema(Declared):
         headers: dict[str, str] = {}
         for name, column in columns.items() if isinstance(columns, Mapping) else ():
             path = ("columns", name)
-            if name in ("", RESERVED):
+            if name in ("", RESERVED, *ADDED):
                 yield Complaint(
                     path, f"cannot be called {shown(name)}; give it another name", "key"
                 )

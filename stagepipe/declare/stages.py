@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
 
+FILE_ENDINGS = {".parquet": "parquet", ".csv": "csv", ".arrow": "arrow"}
+"""A sink's path with one of these endings is one file, of this kind; other paths are folders."""
+
+
 class Use(Declared):
     """A step by its name, with its options: `Use("join", file="customers.csv", on="customer")`."""
 
@@ -59,6 +63,11 @@ class Sink(Declared):
     )
     options: dict[str, Any] = Field({}, description="The sink's own options.")
 
+    @property
+    def is_file(self) -> bool:
+        """Whether all rows go to one file: the path has a file's ending."""
+        return PurePosixPath(self.path).suffix.lower() in FILE_ENDINGS
+
     @classmethod
     def long_form(cls, data: Any) -> Any:
         """What is no key of every sink is an option."""
@@ -66,9 +75,15 @@ class Sink(Declared):
 
     @classmethod
     def complaints(cls, data: Mapping[str, Any]) -> Iterable[Complaint]:
-        """Check that the path stays inside the output folder."""
-        path = path_text(data.get("path"))
-        if isinstance(path, str) and (text := _leads_out(path)):
+        """Check that the path stays inside the output folder, and has the sink's own ending."""
+        path, use = path_text(data.get("path")), data.get("use", "parquet")
+        if not isinstance(path, str):
+            return
+        if text := _leads_out(path):
+            yield Complaint(("path",), f"is {shown(path)}, which {text}")
+        kind = FILE_ENDINGS.get(PurePosixPath(path).suffix.lower())
+        if kind is not None and use in FILE_ENDINGS.values() and use != kind:
+            text = f"ends like a file of {shown(kind)}, and 'use' is {shown(use)}"
             yield Complaint(("path",), f"is {shown(path)}, which {text}")
 
     @model_serializer

@@ -12,11 +12,15 @@ from itertools import pairwise
 from stagepipe.model import Chunk, InputFile, Segment
 
 
-def segments(file: InputFile, cuts: Sequence[int]) -> Iterator[Segment]:
-    """The pieces of a file between its cuts; an empty file is one empty segment."""
+def segments(
+    file: InputFile, cuts: Sequence[int], lines: Sequence[int] | None = None
+) -> Iterator[Segment]:
+    """The pieces of a file between its cuts; an empty file is one empty segment. `lines` are those
+    that begin at the cuts, where they are wanted."""
     edges = [0, *cuts, file.size]
-    for start, end in pairwise(edges):
-        yield Segment(file, start, end)
+    first_lines = [0] * (len(cuts) + 1) if lines is None else [1, *lines]
+    for (start, end), line in zip(pairwise(edges), first_lines, strict=True):
+        yield Segment(file, start, end, line)
 
 
 def pack(

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
 from stagepipe.contracts import TableSpec
-from stagepipe.model import Chunk
+from stagepipe.model import Chunk, Piece
 from stagepipe.plan.work import SourceWork, StageWork, StepWork
 
-PART_FORMAT = 1
+PART_FORMAT = 2
 """Raised when parts are made in another way, so that no older one is taken."""
 
 MEANING = {
@@ -59,9 +59,15 @@ def first_ingredients(
     }
 
 
-def later_ingredients(before: str, stage: StageWork) -> dict[str, str]:
-    """What a part of a later stage is made of; `before` is the key of the part that it reads."""
+def later_ingredients(piece: Piece, stage: StageWork) -> dict[str, str]:
+    """What a part of a later stage is made of; `piece` is what it reads."""
+    before = digest(piece) if piece.number else piece.key
     return {"before": before, **stage_ingredients(stage)}
+
+
+def all_ingredients(pieces: Sequence[Piece], stage: StageWork, chunk_size: int) -> dict[str, str]:
+    """What the part of a stage over all rows is made of."""
+    return {"before": digest(pieces), "cut": digest(chunk_size), **stage_ingredients(stage)}
 
 
 def stage_ingredients(stage: StageWork) -> dict[str, str]:
@@ -69,7 +75,7 @@ def stage_ingredients(stage: StageWork) -> dict[str, str]:
     return {
         "steps": digest([_step(step) for step in stage.steps]),
         "reference": digest([sorted(step.reads.items()) for step in stage.steps]),
-        "sink": digest([stage.sink, dict(stage.sink_options)]),
+        "sink": digest([stage.sink, dict(stage.sink_options), stage.keeps_pieces]),
         "versions": _versions(),
     }
 
@@ -100,7 +106,7 @@ def _step(step: StepWork) -> list[Any]:
 @lru_cache(maxsize=4)
 def _table_digest(table: TableSpec) -> str:
     columns = [(c.name, c.header, str(c.arrow_type), c.required, c.checks) for c in table.columns]
-    return digest([columns, table.extra_columns, table.missing_columns])
+    return digest([columns, table.extra_columns, table.missing_columns, table.provenance])
 
 
 @lru_cache(maxsize=1)

@@ -1,37 +1,40 @@
 """The plan: every task of every stage, whether it is made or taken, and why. Writes nothing.
 
-Each run plans anew. Keys are known for all stages before anything runs, because a part's key
-follows from the key of the part before it. Then, from the last stage back to the first, a finished
-part is taken when it is there, or when nobody needs it any more.
+Each run plans anew. From the first stage on it is found out which tasks there are; then, from the
+last stage back to the first, a finished part is taken when it is there, or when nobody needs it any
+more.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from stagepipe.declare import Pipeline, Stage, fault_at
-from stagepipe.errors import Fault, OutputError, PipelineError
-from stagepipe.model import Chunk, Decision, InputFile, Receipt, Segment, Task, printable
-from stagepipe.plan import chunks, keys
+from stagepipe.declare import Pipeline, Stage
+from stagepipe.errors import Fault, PipelineError
+from stagepipe.model import Chunk, Decision, InputFile, Receipt, Segment, Task
+from stagepipe.plan import chunks, tasks
+from stagepipe.plan.appending import leave_out
 from stagepipe.plan.files import SourceFiles, find_files, look_for_files
 from stagepipe.plan.loading import in_file_order
-from stagepipe.plan.resolve import find_steps, reader_faults, table_spec, try_steps
+from stagepipe.plan.places import (
+    SinkPlan,
+    leading_out,
+    odd_folders,
+    sink_plan,
+    spool_of,
+    taken_places,
+    unwritable_folders,
+)
+from stagepipe.plan.resolve import (
+    find_steps,
+    lost_records,
+    reader_faults,
+    table_spec,
+    try_steps,
+)
 from stagepipe.plan.work import SourceWork, StageWork, Work
 from stagepipe.plugins import Plugins
-from stagepipe.record.manifest import Manifest, shown, strangers
-from stagepipe.record.spool import Spool
-
-
-@dataclass(frozen=True, slots=True)
-class SinkPlan:
-    """Where a stage's rows go. `is_current` when the place shows just these parts already."""
-
-    use: str
-    table: Path
-    is_current: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +59,37 @@ class StagePlan:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A pipeline of which all that can be known without its data is right."""
+    """A pipeline of which all that can be known without its data is right. `notes` are no faults,
+    but what its author may want to know."""
 
     pipeline: Pipeline
     plugins: Plugins
     work: Work
+    notes: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run will do. `receipts` are those of the tasks that are taken, by key."""
+    """What a run will do. `receipts` are those of the tasks that are taken, by key; `is_fresh` says
+    that none of before may be, `skipped` are files that the table to append to holds already."""
 
     checked: Checked
     sources: tuple[SourceFiles, ...]
     chunks: tuple[Chunk, ...]
     stages: tuple[StagePlan, ...]
     receipts: Mapping[str, Receipt]
+    is_fresh: bool = False
+    skipped: tuple[InputFile, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the stages after the last of `stages` are planned when that one has run."""
+        return len(self.stages) < len(self.checked.work.stages)
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
-        return all(
+        return not self.is_open and all(
             not stage.to_make and (stage.sink is None or stage.sink.is_current)
             for stage in self.stages
         )
@@ -106,12 +119,12 @@ def check(
     faults = [*found.faults, *reader_faults(pipeline, found.plugins, table)]
     if not faults:
         faults += try_steps(pipeline, found.stages, table)
-    faults += _leading_out(pipeline)
-    faults += _odd_folders(pipeline)
-    faults += _unwritable_folders(pipeline)
+    faults += leading_out(pipeline)
+    faults += odd_folders(pipeline)
+    faults += unwritable_folders(pipeline)
     if with_paths:
         faults += look_for_files(pipeline)[1]
-        faults += _taken_places(pipeline)
+        faults += taken_places(pipeline)
     if faults:
         raise PipelineError(in_file_order(faults))
     work = Work(
@@ -121,8 +134,10 @@ def check(
         table=table,
         sources={},
         stages=found.stages,
+        chunk_size=pipeline.chunk_size,
     )
-    return Checked(pipeline, found.plugins, work)
+    notes = tuple(lost_records(pipeline, found.stages))
+    return Checked(pipeline, found.plugins, work, notes)
 
 
 def plan(pipeline: Pipeline, *, fresh: bool = False) -> Plan:
@@ -133,44 +148,64 @@ def plan(pipeline: Pipeline, *, fresh: bool = False) -> Plan:
     return make_plan(check(pipeline), fresh=fresh)
 
 
-def spool_of(pipeline: Pipeline) -> Spool:
-    """The pipeline's own part of the spool."""
-    return Spool(pipeline.spool_path / pipeline.name)
-
-
 def make_plan(checked: Checked, *, fresh: bool = False) -> Plan:
     """Look at the files and at what is done already. `fresh` takes no finished part.
 
     Raises InputError when files are missing or are none, OutputError when a place is taken.
     """
     pipeline = checked.pipeline
-    sources = find_files(pipeline)
+    sources, skipped = leave_out(pipeline, find_files(pipeline))
     how = {source.name: _source_work(source) for source in sources}
-    work = replace(checked.work, sources=how)
-    checked = replace(checked, work=work)
+    checked = replace(checked, work=replace(checked.work, sources=how))
     all_chunks = tuple(_chunks(checked, sources))
+    receipts = {} if fresh else spool_of(pipeline).receipts()
+    cells = tasks.first_cells(all_chunks, checked.work, receipts)
+    plan = Plan(checked, sources, all_chunks, (), {}, fresh, skipped)
+    return _planned(plan, 0, cells, receipts)
+
+
+def go_on(plan: Plan, receipts: Mapping[str, Receipt]) -> Plan:
+    """Plan the stages after one over all rows, which has run now. `receipts` are those of all
+    tasks up to there."""
+    known = (
+        dict(receipts)
+        if plan.is_fresh
+        else {**spool_of(plan.checked.pipeline).receipts(), **receipts}
+    )
+    last = plan.stages[-1]
+    cells = [tasks.Cell(task.chunk, task.inputs, task.ingredients, task.key) for task in last.tasks]
+    index = len(plan.stages)
+    following = tasks.next_cells(cells, index, plan.checked.work, known)
+    assert following is not None, "the stage before has not run"
+    return _planned(plan, index, following, known)
+
+
+def _planned(
+    plan: Plan, first: int, cells: list[tasks.Cell], receipts: Mapping[str, Receipt]
+) -> Plan:
+    """The plan with the stages from `first` on, as far as they are known."""
+    pipeline, work = plan.checked.pipeline, plan.checked.work
     spool = spool_of(pipeline)
-    receipts = {} if fresh else spool.receipts()
-    ingredients = [_ingredients(work, chunk) for chunk in all_chunks]
-    incomplete = _incomplete(all_chunks, ingredients, receipts)
+    layers = [cells]
+    while first + len(layers) < len(work.stages):
+        following = tasks.next_cells(layers[-1], first + len(layers), work, receipts)
+        if following is None:
+            break
+        layers.append(following)
+    is_open = first + len(layers) < len(work.stages)
     stages: list[StagePlan] = []
-    needed: set[int] = set()
-    for index in reversed(range(len(work.stages))):
-        stage_keys = [keys.key_of(found[index]) for found in ingredients]
-        is_trusted = not (fresh or incomplete)
-        sink = _sink_plan(pipeline, index, stage_keys, receipts, is_trusted)
-        tasks, needed = _decide(
-            index,
-            all_chunks,
-            ingredients,
-            receipts,
-            spool,
-            needed,
-            incomplete,
-            sink,
-            work.stages[index],
-        )
-        stages.insert(0, StagePlan(pipeline.stages[index], work.stages[index], tasks, sink))
+    wanted = {cell.key for cell in layers[-1]} if is_open else set()
+    for index, layer in reversed(list(enumerate(layers, first))):
+        is_trusted = not (plan.is_fresh or any(cell.is_new for cell in layer))
+        sink = sink_plan(pipeline, index, [cell.key for cell in layer], receipts, is_trusted)
+        needed = wanted
+        if sink is not None and not sink.is_current:
+            needed = {cell.key for cell in layer}
+        name = work.stages[index].name
+        decided = tasks.decide(index, layer, name, receipts, needed, spool)
+        stages.insert(0, StagePlan(pipeline.stages[index], work.stages[index], decided, sink))
+        to_make = (task for task in decided if task.decision is Decision.MADE)
+        wanted = {key for task in to_make for key, _ in task.inputs}
     taken = {
         # The same part may have been another chunk's, of a stage with another name.
         task.key: replace(receipts[task.key], chunk=task.chunk.index, stage=stage.name)
@@ -178,84 +213,7 @@ def make_plan(checked: Checked, *, fresh: bool = False) -> Plan:
         for task in stage.tasks
         if task.decision is Decision.TAKEN
     }
-    return Plan(checked, sources, all_chunks, tuple(stages), taken)
-
-
-def _incomplete(
-    all_chunks: Sequence[Chunk],
-    ingredients: Sequence[Sequence[Mapping[str, str]]],
-    receipts: Mapping[str, Receipt],
-) -> set[int]:
-    """The chunks with dead letters. They are tried again, and may give more rows under the same
-    key: so nothing that was made from them may be taken."""
-    found = zip(all_chunks, ingredients, strict=True)
-    first = {chunk.index: receipts.get(keys.key_of(stages[0])) for chunk, stages in found}
-    return {index for index, receipt in first.items() if receipt and not receipt.is_whole}
-
-
-def _decide(
-    index: int,
-    all_chunks: Sequence[Chunk],
-    ingredients: Sequence[Sequence[Mapping[str, str]]],
-    receipts: Mapping[str, Receipt],
-    spool: Spool,
-    needed: set[int],
-    incomplete: set[int],
-    sink: SinkPlan | None,
-    work: StageWork,
-) -> tuple[tuple[Task, ...], set[int]]:
-    """The tasks of a stage, and which chunks they need from the stage before.
-
-    `needed` are the chunks whose part the stage after this one will read.
-    """
-    before = _ingredients_before(receipts, work.name)
-    tasks = []
-    wanted = set()
-    for chunk, found in zip(all_chunks, ingredients, strict=True):
-        key = keys.key_of(found[index])
-        receipt = receipts.get(key)
-        is_wanted = chunk.index in needed or (sink is not None and not sink.is_current)
-        if chunk.index in incomplete:
-            what = "the stage before it" if index else "it"
-            decision, reason = Decision.MADE, f"{what} ended with dead letters"
-        elif receipt is not None and index and not _is_from(receipt, found[index - 1], receipts):
-            decision, reason = Decision.MADE, "the part that it was made from is another one now"
-        elif receipt is not None and not is_wanted:
-            decision, reason = Decision.TAKEN, "done, and nothing needs its part again"
-        elif receipt is not None and spool.is_sound(receipt):
-            decision, reason = Decision.TAKEN, "its finished part is there"
-        else:
-            decision = Decision.MADE
-            reason = keys.changed(before.get(chunk.index), found[index])
-        input_key = keys.key_of(found[index - 1]) if index else None
-        tasks.append(Task(index, chunk, key, found[index], decision, reason, input_key))
-        if decision is Decision.MADE:
-            wanted.add(chunk.index)
-    return tuple(tasks), wanted
-
-
-def _is_from(
-    receipt: Receipt, ingredients: Mapping[str, str], receipts: Mapping[str, Receipt]
-) -> bool:
-    """Whether a part was made from just the part that the stage before has now. After dead letters
-    were mended, a part may have other rows under the same key."""
-    before = receipts.get(keys.key_of(ingredients))
-    return before is not None and before.sha256 == receipt.input_sha256
-
-
-def _ingredients_before(
-    receipts: Mapping[str, Receipt], stage: str
-) -> dict[int, Mapping[str, str]]:
-    return {r.chunk: r.ingredients for r in receipts.values() if r.stage == stage}
-
-
-def _ingredients(work: Work, chunk: Chunk) -> list[dict[str, str]]:
-    """The ingredients of a chunk's part in each stage."""
-    first, *later = work.stages
-    found = [keys.first_ingredients(chunk, work.sources[chunk.source], work.table, first)]
-    for stage in later:
-        found.append(keys.later_ingredients(keys.key_of(found[-1]), stage))
-    return found
+    return replace(plan, stages=(*plan.stages, *stages), receipts={**plan.receipts, **taken})
 
 
 def _chunks(checked: Checked, sources: Sequence[SourceFiles]) -> Iterator[Chunk]:
@@ -269,128 +227,21 @@ def _segments(checked: Checked, source: SourceFiles) -> Iterator[Segment]:
     pipeline = checked.pipeline
     reader = checked.plugins.reader(source.declared.use)
     options = _source_work(source).options
+    needs_lines = "line" in checked.work.table.provenance
     for file in source.files:
         cuts: Sequence[int] = ()
+        lines: Sequence[int] | None = [] if needs_lines else None
         if file.size > pipeline.chunk_size:
             try:
                 path = pipeline.folder / file.path
                 cuts = reader.cuts(path, file.size, pipeline.chunk_size, options)
+                lines = reader.first_lines(path, cuts) if needs_lines else None
             except OSError:
                 cuts = ()  # the worker meets the same trouble, and a dead letter says so
-        yield from chunks.segments(file, cuts)
+        yield from chunks.segments(file, cuts, lines)
 
 
 def _source_work(source: SourceFiles) -> SourceWork:
     declared = source.declared
     dialect = {name: getattr(declared.csv, name) for name in ("delimiter", "quote", "null_values")}
     return SourceWork(declared.use, dialect)
-
-
-def _leading_out(pipeline: Pipeline) -> Iterator[Fault]:
-    """Sinks that a link leads out of the output folder, before anything touches them."""
-    for index, stage in enumerate(pipeline.stages):
-        if stage.sink is None:
-            continue
-        table = pipeline.output_path / stage.sink.path
-        if not table.parent.resolve().is_relative_to(pipeline.output_path.resolve()):
-            message = f"{table} leads out of the output folder through a link"
-            yield fault_at(pipeline, ("stage", index, "sink", "path"), message)
-
-
-def _odd_folders(pipeline: Pipeline) -> Iterator[Fault]:
-    """Folders for parts and rejects in which Arrow and polars can open no file, for their names."""
-    folders = {"state": pipeline.state_path}
-    if pipeline.spool is not None:
-        folders["spool"] = pipeline.spool_path
-    for key, folder in folders.items():
-        if (name := printable(str(folder))) != str(folder):
-            message = f"the path {name} is not UTF-8: set {key!r} to a folder whose path is"
-            yield fault_at(pipeline, ("pipeline", key), message)
-
-
-def _unwritable_folders(pipeline: Pipeline) -> Iterator[Fault]:
-    """The folders of a run's own, where nothing could be written."""
-    state = pipeline.state_path
-    if trouble := _unwritable(state, "state"):
-        yield fault_at(pipeline, ("pipeline", "state"), trouble)
-        if pipeline.spool_path.is_relative_to(state):
-            return
-    if trouble := _unwritable(spool_of(pipeline).folder, "spool"):
-        yield fault_at(pipeline, ("pipeline", "spool"), trouble)
-
-
-def _taken_places(pipeline: Pipeline) -> Iterator[Fault]:
-    """Sinks whose place must not be taken, whatever the data are."""
-    for index, stage in enumerate(pipeline.stages):
-        if stage.sink is not None:
-            table = pipeline.output_path / stage.sink.path
-            if trouble := _trouble(table, "replace"):
-                yield fault_at(pipeline, ("stage", index, "sink", "path"), trouble)
-
-
-def _sink_plan(
-    pipeline: Pipeline,
-    index: int,
-    stage_keys: Sequence[str],
-    receipts: Mapping[str, Receipt],
-    is_trusted: bool,
-) -> SinkPlan | None:
-    sink = pipeline.stages[index].sink
-    if sink is None:
-        return None
-    table = pipeline.output_path / sink.path
-    manifest = shown(table)
-    made = [receipts.get(key) for key in stage_keys]
-    is_current = manifest is not None and _shows(manifest, made)
-    if manifest is not None and manifest.pipeline != pipeline.name:
-        trouble: str | None = (
-            f"{table} was written by pipeline {manifest.pipeline!r}: "
-            "choose another path, or move it away"
-        )
-    else:
-        is_same = manifest is not None and manifest.keys == tuple(stage_keys)
-        trouble = None if is_same else _trouble(table, sink.on_existing)
-    if trouble:
-        raise OutputError(str(fault_at(pipeline, ("stage", index, "sink", "path"), trouble)))
-    return SinkPlan(sink.use, table, is_current and is_trusted)
-
-
-def _shows(manifest: Manifest, receipts: Sequence[Receipt | None]) -> bool:
-    """Whether a table consists of just the parts of these receipts."""
-    there = [receipt for receipt in receipts if receipt is not None]
-    if len(there) < len(receipts) or tuple(r.key for r in there) != manifest.keys:
-        return False
-    with_rows = [receipt for receipt in there if receipt.rows.written] or there[:1]
-    parts = [(receipt.rows.written, receipt.bytes, receipt.sha256) for receipt in with_rows]
-    return parts == [(file.rows, file.bytes, file.sha256) for file in manifest.files]
-
-
-def _trouble(table: Path, on_existing: str) -> str | None:
-    """Why a new table must not take this place, if it must not."""
-    try:
-        if table.is_symlink() or (table.exists() and not table.is_dir()):
-            return f"{table} is a file or a link, and would be replaced by a folder: move it away"
-        if not table.is_dir():
-            return _unwritable(table.parent)
-        if others := strangers(table):
-            return (
-                f"{table} holds what stagepipe did not write ({printable(others[0])}): "
-                "move it away, or choose another path"
-            )
-        if on_existing == "error" and any(table.iterdir()):
-            return f'{table} is there already: move it away, or set on_existing = "replace"'
-        return _unwritable(table.parent)
-    except OSError as error:
-        return f"{table} cannot be looked at: {error.strerror}"
-
-
-def _unwritable(folder: Path, key: str = "output") -> str | None:
-    """Why nothing can be written in a folder that may still have to be made, if it cannot. `key`
-    is what names it in the pipeline file."""
-    while not os.path.lexists(folder) and folder != folder.parent:
-        folder = folder.parent
-    if not folder.is_dir():
-        return f"{folder} is not a folder: move it away, or set another '{key}'"
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return f"{folder} cannot be written: see who owns it, or set another '{key}'"
-    return None

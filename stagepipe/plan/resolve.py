@@ -6,16 +6,16 @@ also tried on a table without rows, which finds a misspelt column before the nig
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stagepipe.contracts import ColumnSpec, TableSpec
+from stagepipe.contracts import ColumnSpec, Sink, TableSpec
 from stagepipe.declare import Column, ColumnType, Pipeline, Stage, Use, fault_at
 from stagepipe.errors import Fault, PluginError, StagepipeError
-from stagepipe.plan.work import StageWork, StepWork, file_digest, step_message
-from stagepipe.plugins import Plugins, Step
+from stagepipe.plan.work import StageWork, StepWork, file_digest, provenance_type, step_message
+from stagepipe.plugins import Plugins, sink_options_model
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,7 +52,24 @@ def find_steps(pipeline: Pipeline) -> Found:
         _stage(pipeline, plugins, index, stage, faults)
         for index, stage in enumerate(pipeline.stages)
     ]
-    return Found(plugins, tuple(stages), faults)
+    return Found(plugins, tuple(_fitted(stages)), faults)
+
+
+def _fitted(stages: Sequence[StageWork]) -> Iterator[StageWork]:
+    """The stages with what each has to do for those after it. After a stage over all rows nobody
+    knows any more which record a row is."""
+    needs_records = False
+    found: list[StageWork] = []
+    for stage in reversed(stages):
+        needs_records &= not stage.is_over_all
+        reads = needs_records or any(step.takes_reject for step in stage.steps)
+        found.append(replace(stage, keeps_records=needs_records, reads_records=reads))
+        needs_records = reads and not stage.is_over_all
+    last = len(found) - 1
+    for index, stage in enumerate(reversed(found)):
+        # A sink's files must not show the column that a later step needs.
+        keeps = stage.keeps_pieces or stage.keeps_records
+        yield replace(stage, keeps_pieces=stage.sink is None or (keeps and index < last))
 
 
 def _stage(
@@ -63,14 +80,53 @@ def _stage(
         for position, use in enumerate(stage.steps)
         for found in _step(pipeline, plugins, use, ("stage", index, "steps", position), faults)
     ]
-    sink = stage.sink
-    if sink is None:
-        return StageWork(stage.name, tuple(steps), None, {})
+    faults += _misplaced(pipeline, index, steps)
+    work = StageWork(
+        stage.name,
+        tuple(steps),
+        None,
+        {},
+        is_over_all=any(step.is_over_all for step in steps),
+        is_io_bound=any(step.is_io_bound for step in steps),
+    )
+    declared = stage.sink
+    if declared is None:
+        return work
+    location = ("stage", index, "sink")
     try:
-        plugins.sink(sink.use)
+        sink: Sink = plugins.sink(declared.use)
     except PluginError as error:
-        faults.append(fault_at(pipeline, ("stage", index, "sink", "use"), error.message))
-    return StageWork(stage.name, tuple(steps), sink.use, dict(sink.options))
+        faults.append(fault_at(pipeline, (*location, "use"), error.message))
+        return work
+    options = _checked_options(
+        pipeline,
+        f"sink {declared.use!r}",
+        lambda: sink_options_model(declared.use, sink),
+        declared.options,
+        location,
+        faults,
+    )
+    if options is None:
+        return work
+    wrong = list(sink.faults(options, is_file=declared.is_file))
+    faults += [fault_at(pipeline, (*location, key), message) for key, message in wrong]
+    keeps = not wrong and not sink.keeps_rows(options)
+    return replace(work, sink=declared.use, sink_options=options, keeps_pieces=keeps)
+
+
+def _misplaced(pipeline: Pipeline, index: int, steps: Sequence[StepWork]) -> Iterator[Fault]:
+    """Steps over all rows that do not stand right behind a barrier."""
+    for position, step in enumerate(steps):
+        name = step.where.name
+        before = [other.where.name for other in steps[:position] if not other.is_over_all]
+        if not step.is_over_all or (index and not before):
+            continue
+        if index:
+            text = f"needs every row, and stands after {before[0]!r}: begin a new [[stage]] with it"
+        else:
+            text = "needs every row, and the first stage reads files chunk by chunk: put it into "
+            text += "a [[stage]] after this one"
+        yield fault_at(pipeline, ("stage", index, "steps", position), f"step {name!r} {text}")
 
 
 def _step(
@@ -81,7 +137,9 @@ def _step(
     except PluginError as error:
         faults.append(fault_at(pipeline, (*location, "use"), error.message))
         return
-    options = _checked_options(pipeline, step, use, location, faults)
+    options = _checked_options(
+        pipeline, f"step {use.use!r}", lambda: step.options_model, use.options, location, faults
+    )
     if options is None:
         return
     reads = {}
@@ -93,29 +151,45 @@ def _step(
             except OSError as error:
                 message = f"{path} cannot be read: {error.strerror}"
                 faults.append(fault_at(pipeline, (*location, name), message))
-    yield StepWork(step.where, options, step.mark.reshapes, step.digest, reads)
+    yield StepWork(
+        step.where,
+        options,
+        step.mark.reshapes,
+        step.digest,
+        reads,
+        is_over_all=step.mark.scope == "all",
+        is_io_bound=step.mark.io_bound,
+        takes_reject=step.takes_reject,
+    )
 
 
 def _checked_options(
-    pipeline: Pipeline, step: Step, use: Use, location: Location, faults: list[Fault]
+    pipeline: Pipeline,
+    owner: str,
+    make_model: Callable[[], Any],
+    given: Mapping[str, Any],
+    location: Location,
+    faults: list[Fault],
 ) -> dict[str, Any] | None:
+    """The options of a step or a sink, each of its type; None when there are faults."""
     from pydantic import ValidationError
 
     from stagepipe.declare.words import did_you_mean, from_pydantic
 
     try:
-        model = step.options_model.model_validate(dict(use.options))
+        options_model = make_model()
+        model = options_model.model_validate(dict(given))
     except ValidationError as error:
-        known = [field.alias for field in step.options_model.model_fields.values()]
+        known = [field.alias for field in options_model.model_fields.values()]
         for detail in error.errors(include_url=False):
             key = str(detail["loc"][0])
             complaint = from_pydantic(detail, known)
             if complaint.kind == "unknown":
-                text = f"step {use.use!r} has no option {key!r}{did_you_mean(key, known)}"
+                text = f"{owner} has no option {key!r}{did_you_mean(key, known)}"
             elif complaint.kind == "lacks":
-                text = f"step {use.use!r} lacks its option {key!r}"
+                text = f"{owner} lacks its option {key!r}"
             else:
-                text = f"{key} of step {use.use!r} {complaint.text}"
+                text = f"{key} of {owner} {complaint.text}"
             place = location if complaint.kind == "lacks" else (*location, key)
             faults.append(fault_at(pipeline, place, text))
         return None
@@ -126,6 +200,20 @@ def _checked_options(
         field.alias or name: getattr(model, name)
         for name, field in type(model).model_fields.items()
     }
+
+
+def lost_records(pipeline: Pipeline, stages: Sequence[StageWork]) -> Iterator[Fault]:
+    """Steps that reject rows of which nobody will know any more which records they are."""
+    loser: str | None = None
+    for index, stage in enumerate(stages):
+        for position, step in enumerate(stage.steps):
+            name = step.where.name
+            if step.takes_reject and loser is not None:
+                text = f"step {name!r} rejects rows that come out of {loser!r}: their lines and "
+                text += "raw bytes are not known, and stay empty in the rejects"
+                yield fault_at(pipeline, ("stage", index, "steps", position), text)
+            if step.is_over_all or step.reshapes:
+                loser = name
 
 
 def reader_faults(pipeline: Pipeline, plugins: Plugins, table: TableSpec) -> list[Fault]:
@@ -151,6 +239,7 @@ def table_spec(pipeline: Pipeline) -> TableSpec:
         tuple(_column_spec(name, column) for name, column in schema.columns.items()),
         extra_columns=schema.extra_columns,  # type: ignore[arg-type]  # "keep" is refused earlier
         missing_columns=schema.missing_columns,
+        provenance=schema.provenance,
     )
 
 
@@ -195,14 +284,17 @@ def try_steps(pipeline: Pipeline, work: Sequence[StageWork], table: TableSpec) -
 
     from stagepipe.plugins import load_step
 
-    empty = pa.schema([(c.name, c.arrow_type) for c in table.columns]).empty_table()
-    frame = pl.DataFrame(pl.from_arrow(empty))
+    added = [(f"_{name}", provenance_type(name)) for name in table.provenance]
+    columns = [(c.name, c.arrow_type) for c in table.columns]
+    empty = pa.schema([*columns, *added]).empty_table()
+    frame: Any = pl.DataFrame(pl.from_arrow(empty))
     for index, stage in enumerate(work):
         for position, step in enumerate(stage.steps):
             if not step.where.module.startswith("stagepipe.builtin."):
                 return []
             try:
-                frame = load_step(step.where)(frame, **step.options)
+                given = frame.lazy() if step.is_over_all else frame
+                frame = load_step(step.where)(given, **step.options).lazy().collect()
             except (KeyboardInterrupt, StagepipeError):
                 raise
             except BaseException as error:  # noqa: BLE001 - polars' panics are no Exceptions

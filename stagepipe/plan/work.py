@@ -14,6 +14,7 @@ from stagepipe.record.spool import file_sha256
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +27,30 @@ class StepWork:
     reshapes: bool
     code: str
     reads: Mapping[str, str]
+    is_over_all: bool = False
+    is_io_bound: bool = False
+    takes_reject: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class StageWork:
-    """What workers do in one stage. `sink` is None where the rows only go to the spool."""
+    """What workers do in one stage. `sink` is None where the rows only go to the spool.
+
+    `is_over_all` says that its first step needs all rows at once, `is_io_bound` that it runs in
+    threads; `keeps_pieces` that the stage after it needs a copy in the spool beside the sink's
+    files. `reads_records` and `keeps_records`: whether a step from here on, or of a later stage,
+    needs to know which record a row is.
+    """
 
     name: str
     steps: tuple[StepWork, ...]
     sink: str | None
     sink_options: Mapping[str, Any]
+    is_over_all: bool = False
+    is_io_bound: bool = False
+    keeps_pieces: bool = True
+    reads_records: bool = False
+    keeps_records: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +71,14 @@ class Work:
     table: TableSpec
     sources: Mapping[str, SourceWork]
     stages: tuple[StageWork, ...]
+    chunk_size: int
+
+
+def provenance_type(name: str) -> pa.DataType:
+    """The type of a column that says where a row is from: `source`, `file` or `line`."""
+    import pyarrow as pa
+
+    return pa.int64() if name == "line" else pa.string()
 
 
 def file_digest(path: Path) -> str:
@@ -63,7 +86,7 @@ def file_digest(path: Path) -> str:
     return file_sha256(path)[:32]
 
 
-def step_message(step: StepWork, error: BaseException, frame: pl.DataFrame) -> str:
+def step_message(step: StepWork, error: BaseException, frame: pl.DataFrame | pl.LazyFrame) -> str:
     """What went wrong in a step, with the columns that there are where one was not found."""
     import polars as pl
 
@@ -72,7 +95,8 @@ def step_message(step: StepWork, error: BaseException, frame: pl.DataFrame) -> s
     text = str(error).strip().partition("\n")[0]
     if isinstance(error, pl.exceptions.ColumnNotFoundError):
         name = text.strip("'\"`").removeprefix('unable to find column "').partition('"')[0]
-        near = did_you_mean(name, frame.columns)
-        text = f"there is no column {name!r}{near or '; there are: ' + ', '.join(frame.columns)}"
+        columns = frame.collect_schema().names()
+        near = did_you_mean(name, columns)
+        text = f"there is no column {name!r}{near or '; there are: ' + ', '.join(columns)}"
         return f"step {step.where.name!r}: {text}"
     return f"step {step.where.name!r}: {text or type(error).__name__}"

@@ -25,10 +25,10 @@ def check_receipt(receipt: Receipt) -> None:
                 f"{segment.rejected} rejects",
                 HINT,
             )
-    if receipt.segments:
-        counted = sum(segment.rejected for segment in receipt.segments)
-        if counted != receipt.rows.rejected:
-            raise BalanceError(f"{where}: {counted} rejects counted, {receipt.rows}", HINT)
+    counted = sum(segment.rejected for segment in receipt.segments)
+    counted += sum(receipt.rejected_by.values())
+    if counted != receipt.rows.rejected:
+        raise BalanceError(f"{where}: {counted} rejects counted, {receipt.rows}", HINT)
     if receipt.rows.difference:
         raise BalanceError(f"{where}: {explain(receipt.rows)}", HINT)
 
@@ -52,9 +52,10 @@ def stage_rows(stage: str, receipts: Iterable[Receipt], read_before: int | None)
 def check_outputs(stage: str, rows: Rows, outputs: Iterable[Output]) -> None:
     """What a stage shows is what it wrote. Raises BalanceError."""
     for output in outputs:
-        if output.rows != rows.written:
+        holds = output.rows if output.appended is None else output.appended
+        if holds != rows.written:
             raise BalanceError(
-                f"stage {stage!r} wrote {rows.written} rows, but {output.path} holds {output.rows}",
+                f"stage {stage!r} wrote {rows.written} rows, but {output.path} holds {holds}",
                 "run again with --fresh; please report this",
             )
 

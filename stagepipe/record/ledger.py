@@ -234,7 +234,9 @@ class Ledger:
         with self._writing():
             self._insert("stages", run=run, position=position, **stage, **to_plain(rows))
             for output in outputs:
-                self._insert("outputs", run=run, **to_plain(output))
+                columns = to_plain(output)
+                columns.pop("appended")
+                self._insert("outputs", run=run, **columns)
             for (source, column, reason), records in (reject_counts or {}).items():
                 self._insert(
                     "rejects",
@@ -263,7 +265,7 @@ class Ledger:
                     **to_plain(receipt.rows),
                     input_bytes=receipt.input_bytes,
                     bytes=receipt.bytes,
-                    sha256=receipt.sha256,
+                    sha256=" ".join(file.sha256 for file in receipt.all_files),
                     seconds=json.dumps(receipt.seconds),
                 )
                 for segment in receipt.segments:

@@ -7,44 +7,63 @@ between the two renames leaves nothing unknown.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from stagepipe.model import to_plain
+from stagepipe.model import PartFile, to_plain
 
-FORMAT = 1
+FORMAT = 2
 DATA_FILE = re.compile(r"\d{4,}-\d{6,}-[0-9a-f]{8}\.[a-z0-9]+")
 """`<generation>-<chunk>-<8 of sha256>`: two versions of a table never share a name."""
+PARTITION = re.compile(r"[^/=]+=[^/]*")
+"""A partition's folder, `column=value`."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """One file of a table."""
+    """One file of a table, named from the table's folder. Of a table that is one file the inode
+    tells two versions apart that are as long."""
 
     name: str
     rows: int
     bytes: int
     sha256: str
+    inode: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """A table's files, and the keys of all parts that it was made from, in chunk order (a part
-    without rows has no file)."""
+    without rows has no file); `made_of` is a digest of these parts' own files.
+
+    Of a table that is appended to, keys and `made_of` are those of the last `generation`; `inputs`
+    are the files whose rows it holds (path, size, mtime_ns), `columns` the types of its columns.
+    """
 
     pipeline: str
     stage: str
     keys: tuple[str, ...]
+    made_of: str
     files: tuple[DataFile, ...]
+    generation: int = 1
+    inputs: tuple[tuple[str, int, int], ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
     def to_json(self) -> str:
         """The manifest as it is written."""
         return json.dumps(to_plain(self), indent=1) + "\n"
+
+
+def made_of(parts: Iterable[tuple[str, Sequence[PartFile]]]) -> str:
+    """A digest of parts, each a key and its files for the sink, in chunk order."""
+    found = [(key, [file.sha256 for file in files]) for key, files in parts]
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest()
 
 
 def manifest_path(table: Path) -> Path:
@@ -62,7 +81,7 @@ def shown(table: Path) -> Manifest | None:
     there = _sizes(table)
     for path in (manifest_path(table), pending_path(table)):
         manifest = _read(path)
-        if manifest and there == {file.name: file.bytes for file in manifest.files}:
+        if manifest and there == {f.name: (f.bytes, f.inode) for f in manifest.files}:
             return manifest
     return None
 
@@ -74,28 +93,42 @@ def is_pending(table: Path) -> bool:
 
 
 def strangers(table: Path) -> Sequence[str]:
-    """What lies in the table's place and was not written by stagepipe."""
-    with os.scandir(table) as entries:
-        return sorted(
-            entry.name
-            for entry in entries
-            if not (DATA_FILE.fullmatch(entry.name) and entry.is_file(follow_symlinks=False))
-        )
+    """What lies in the table's folder and was not written by stagepipe."""
+    return sorted(
+        name
+        for name, entry in _entries(table)
+        if not (DATA_FILE.fullmatch(entry.name) and entry.is_file(follow_symlinks=False))
+    )
 
 
-def _sizes(table: Path) -> dict[str, int] | None:
+def _sizes(table: Path) -> dict[str, tuple[int, int | None]] | None:
     try:
-        with os.scandir(table) as entries:
-            return {entry.name: entry.stat().st_size for entry in entries}
+        if table.is_file():
+            status = table.stat()
+            return {table.name: (status.st_size, status.st_ino)}
+        return {name: (entry.stat().st_size, None) for name, entry in _entries(table)}
     except OSError:
         return None
+
+
+def _entries(table: Path, below: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """What lies in a table's folder and in those of its partitions, named from the table's."""
+    with os.scandir(table / below) as entries:
+        for entry in entries:
+            name = below + entry.name
+            if PARTITION.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+                yield from _entries(table, name + "/")
+            else:
+                yield name, entry
 
 
 def _read(path: Path) -> Manifest | None:
     try:
         plain = json.loads(path.read_bytes())
         files = tuple(DataFile(**file) for file in plain.pop("files"))
-        manifest = Manifest(files=files, keys=tuple(plain.pop("keys")), **plain)
+        inputs = tuple((str(path), size, time) for path, size, time in plain.pop("inputs"))
+        keys = tuple(plain.pop("keys"))
+        manifest = Manifest(files=files, keys=keys, inputs=inputs, **plain)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return manifest if manifest.format == FORMAT else None

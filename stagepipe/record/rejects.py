@@ -35,21 +35,24 @@ def write_task_rejects(path: Path, rejects: Sequence[tuple[int, Reject]]) -> Non
 
 
 def collect(spool: Spool, receipts: Iterable[Receipt], path: Path) -> int:
-    """Write the rejects of these tasks, in chunk order, to one file; how many there are.
+    """Write the rejects of these tasks to one file; how many there are. `receipts` are those of the
+    stages that ran, stage after stage and each in chunk order: the first stage's know the lines.
 
     No file is written when there are none. Raises TaskError when what a task kept is damaged.
     """
     import pyarrow.parquet as pq
 
-    receipts = sorted(receipts, key=lambda receipt: receipt.chunk)
+    receipts = list(receipts)
     bases = _first_lines(receipts)
+    segments = {receipt.chunk: receipt.segments for receipt in receipts if receipt.segments}
     written, writer = 0, None
     temporary = path.with_name(f".{path.name}.new")
     try:
         for receipt in receipts:
             if not receipt.rows.rejected:
                 continue
-            table = _placed(_read_task(spool, receipt), receipt, bases)
+            starts = [bases[s.file.path, s.start] for s in segments.get(receipt.chunk, ())]
+            table = _placed(_read_task(spool, receipt), receipt, starts)
             if writer is None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 writer = pq.ParquetWriter(temporary, _schema(), compression="zstd")
@@ -145,12 +148,9 @@ def _read_task(spool: Spool, receipt: Receipt) -> pa.Table:
     return table
 
 
-def _placed(
-    table: pa.Table, receipt: Receipt, bases: dict[tuple[str, int], int | None]
-) -> pa.Table:
+def _placed(table: pa.Table, receipt: Receipt, starts: Sequence[int | None]) -> pa.Table:
     import pyarrow as pa
 
-    starts = [bases[segment.file.path, segment.start] for segment in receipt.segments]
     lines = [
         None if line is None or starts[segment] is None else line + (starts[segment] or 0)
         for segment, line in zip(

@@ -1,10 +1,10 @@
 """The spool: finished parts, their receipts and their rejects, by key.
 
-For each finished task there lie `<key>.json` (the receipt), `<key>.<ending>` (the part) and, where
-records were rejected, `<key>.rejects`. The receipt is written last: where it stands, the part is
-whole. Nothing here is fsynced; a part that a power cut damaged no longer matches its receipt, and
-is made again. Temporary names begin with a dot and carry the attempt, so that a worker that
-outlived its run for a moment cannot spoil a newer one's work.
+For each finished task there lie `<key>.json` (the receipt), `<key>.<number>.<ending>` (the files of
+its part) and, where records were rejected, `<key>.rejects`. The receipt is written last: where it
+stands, the part is whole. Nothing here is fsynced; a part that a power cut damaged no longer
+matches its receipt, and is made again. Temporary names begin with a dot and carry the attempt, so
+that a worker that outlived its run for a moment cannot spoil a newer one's work.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from stagepipe.model import Receipt, receipt_from_plain, to_plain
+from stagepipe.model import PartFile, Receipt, receipt_from_plain, to_plain
 
 _OUR_NAME = re.compile(r"\.?[0-9a-f]{32}\..+")
 REJECTS_SUFFIX = ".rejects"
@@ -40,14 +40,14 @@ class Spool:
                 found[receipt.key] = receipt
         return found
 
-    def part(self, receipt: Receipt) -> Path:
-        """Where the part lies, or lay."""
-        return self.folder / receipt.part
+    def path(self, file: PartFile) -> Path:
+        """Where a file of a part lies, or lay."""
+        return self.folder / file.name
 
-    def is_sound(self, receipt: Receipt) -> bool:
-        """Whether the part is there, byte for byte."""
+    def is_sound(self, file: PartFile) -> bool:
+        """Whether a file of a part is there, byte for byte."""
         try:
-            return file_sha256(self.part(receipt)) == receipt.sha256
+            return file_sha256(self.path(file)) == file.sha256
         except OSError:
             return False
 
@@ -59,11 +59,15 @@ class Spool:
         """A name under which a worker writes before the file is whole."""
         return self.folder / f".{key}.{attempt}{suffix}"
 
-    def keep(self, receipt: Receipt, part: Path, rejects: Path | None, attempt: str) -> None:
-        """Give finished files their names, the receipt last."""
+    def keep(
+        self, receipt: Receipt, written: Mapping[str, Path], rejects: Path | None, attempt: str
+    ) -> None:
+        """Give finished files their names, the receipt last. `written` says under which name each
+        file of the part was written, by its final name."""
         if rejects is not None:
             rejects.rename(self.rejects(receipt.key))
-        part.rename(self.part(receipt))
+        for name, path in written.items():
+            path.rename(self.folder / name)
         temporary = self.temporary(receipt.key, attempt, ".json")
         temporary.write_text(json.dumps(to_plain(receipt)), encoding="utf-8")
         temporary.rename(self.folder / f"{receipt.key}.json")

@@ -67,6 +67,8 @@ def check_whole_files(receipts: Sequence[Receipt]) -> None:
 
 def check_columns(stage: str, receipts: Sequence[Receipt]) -> None:
     """All parts of a stage have one schema. Raises TaskError."""
+    if not receipts:
+        return
     first = receipts[0]
     for receipt in receipts:
         if list(receipt.columns.items()) == list(first.columns.items()):

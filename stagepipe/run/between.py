@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import polars as pl
     import pyarrow as pa
 
 SUFFIX = ".arrow"
@@ -31,3 +33,10 @@ def read(path: Path) -> pa.Table:
 
     with pa.memory_map(str(path)) as file:
         return pa.ipc.open_file(file).read_all()
+
+
+def scan(paths: Sequence[Path]) -> pl.LazyFrame:
+    """The rows of parts, in this order, to be read when they are needed."""
+    import polars as pl
+
+    return pl.scan_ipc(list(paths))

@@ -6,7 +6,6 @@ plan ──► for each stage: fan out ─► receipts ─► barrier ─► flu
 from __future__ import annotations
 
 import multiprocessing
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,18 +15,22 @@ from dataclasses import dataclass
 from stagepipe import events
 from stagepipe.declare import Pipeline
 from stagepipe.errors import BudgetError, Interrupted, RunError, StagepipeError, UsageError
-from stagepipe.model import Failure, Output, Part, Receipt, Rows, Task
-from stagepipe.plan.planner import Plan, StagePlan, check, make_plan, spool_of
+from stagepipe.model import Failure, Output, PartFile, Piece, Receipt, Rows, Task
+from stagepipe.plan.places import spool_of
+from stagepipe.plan.planner import Plan, StagePlan, check, go_on, make_plan
+from stagepipe.plan.tasks import input_digest
 from stagepipe.record import balance, rejects
 from stagepipe.record.ledger import Ledger
 from stagepipe.run import WORKER_MODULES, barrier
+from stagepipe.run.caps import limits_of, usable_cores
+from stagepipe.run.commit import Commit, part_of, place_of
 from stagepipe.run.fanout import FanOut
-from stagepipe.run.flush import TablePlace
 from stagepipe.run.flusher import Flusher, flusher
 from stagepipe.run.holding import signals_held_back
 from stagepipe.run.journal import Journal
-from stagepipe.run.limits import Limits, SourceLimits
+from stagepipe.run.limits import Limits
 from stagepipe.run.lock import only_run
+from stagepipe.run.pools import FanOuts
 from stagepipe.run.result import RunResult
 from stagepipe.run.worker import Order
 
@@ -87,7 +90,7 @@ def run(
         plan = make_plan(checked, fresh=fresh)  # a refusal comes before the first folder is made
         for stage in checked.work.stages:
             if stage.sink is not None:
-                _place(pipeline, stage.name).prepare()
+                place_of(pipeline, stage.name).prepare()
         workers = (pipeline.jobs if jobs is None else jobs) or usable_cores()
         with (
             Ledger(pipeline.state_path / "ledger.sqlite") as ledger,
@@ -108,7 +111,7 @@ class _Run:
         self.spool = spool_of(self.pipeline)
         self.receipts = dict(plan.receipts)
         self.exceeded: list[str] = []
-        self.committing: StagePlan | None = None
+        self.commit: Commit | None = None
 
     def to_the_end(self) -> RunResult:
         """Run, and note how it ended, whatever happens."""
@@ -134,17 +137,30 @@ class _Run:
 
     def stages(self) -> None:
         """The loop: one stage after the other, and a barrier after each."""
-        with self._workers() as fan_out, flusher() as to_disk:
-            for stage in self.plan.stages:
+        with self._fan_outs() as fan_outs, flusher() as to_disk:
+            for stage in self._stage_plans():
                 begin = time.monotonic()
+                self.commit = None
                 with self._failure_noted(stage, begin):
-                    receipts = self._fan_out(stage, fan_out, to_disk)
+                    receipts = self._fan_out(stage, fan_outs, to_disk)
                     rows = self._barrier(stage, receipts)
                     outputs = self._flush(stage, receipts, to_disk)
                     balance.check_outputs(stage.name, rows, outputs)
                     self._note_committed(stage, begin, rows, receipts, outputs)
 
-    def _fan_out(self, stage: StagePlan, fan_out: FanOut | None, to_disk: Flusher) -> list[Receipt]:
+    def _stage_plans(self) -> Iterator[StagePlan]:
+        """The stages in order; those after one over all rows are planned when that has run."""
+        done = 0
+        while True:
+            for stage in self.plan.stages[done:]:
+                yield stage
+                done += 1
+            if not self.plan.is_open:
+                return
+            self.plan = self.journal.plan = go_on(self.plan, self.receipts)
+            self.receipts.update(self.plan.receipts)
+
+    def _fan_out(self, stage: StagePlan, fan_outs: FanOuts, to_disk: Flusher) -> list[Receipt]:
         """Make the parts that are not taken; all receipts, in chunk order.
 
         A task that fails does not keep the others from finishing. Raises TaskError after that.
@@ -158,8 +174,9 @@ class _Run:
             bytes_to_read=sum(map(self._size, to_make)),
         )
         failures: list[Failure] = []
-        if fan_out is not None and to_make:
-            limits = self._limits(stage, to_make, fan_out.jobs)
+        if to_make:
+            fan_out = fan_outs.of(stage)
+            limits = limits_of(self.plan, stage, to_make, fan_out.jobs)
             for task, result in fan_out.run(limits, *self._callbacks(stage, limits, fan_out)):
                 self.journal.task_finished(stage, task, self._size(task), result)
                 if isinstance(result, Failure):
@@ -170,7 +187,7 @@ class _Run:
                 balance.check_receipt(result)
                 self.receipts[result.key] = result
                 if stage.sink is not None:
-                    to_disk.add(self.spool.part(result))
+                    to_disk.add(*part_of(result, self.spool).paths)
                 self.journal.note_dead(result)
                 if self.policy.fail_fast and not result.is_whole:
                     raise BudgetError(
@@ -188,7 +205,7 @@ class _Run:
         for receipt in receipts:
             balance.check_receipt(receipt)
             self.journal.note_dead(receipt)
-        self._collect_rejects(receipts)
+        self._collect_rejects()
         rows = balance.stage_rows(stage.name, receipts, self.journal.rows_before)
         if any(receipt.segments for receipt in receipts):
             barrier.check_unchanged(self.pipeline.folder, self.plan.input_files)
@@ -208,27 +225,28 @@ class _Run:
         """The one writer: parts in chunk order to the stage's sink."""
         if stage.sink is None:
             return ()
-        place = _place(self.pipeline, stage.name)
-        if stage.sink.is_current and (current := place.current()) is not None:
+        read = [s for r in self._receipts_of(self.plan.stages[0]) for s in r.segments]
+        commit = Commit(self.pipeline, stage, receipts, read, self.spool)
+        if stage.sink.is_current and (current := commit.current()) is not None:
             return (current,)
+        if not receipts:
+            return ()
         for receipt in receipts:
             if receipt.key in self.plan.receipts:
-                to_disk.add(self.spool.part(receipt))
+                to_disk.add(*part_of(receipt, self.spool).paths)
         to_disk.finish()
-        parts = [self._part(receipt) for receipt in receipts]
-        self.committing = stage
-        return (self.plan.checked.plugins.sink(stage.sink.use).commit(parts, place),)
+        self.commit = commit
+        return (commit.do(self.plan.checked.plugins),)
 
     @contextmanager
-    def _workers(self) -> Iterator[FanOut | None]:
-        """One pool for all stages; none when there is nothing to make."""
-        most = max(len(stage.to_make) for stage in self.plan.stages)
-        if not most:
-            yield None
-            return
-        make_pool = self.plan.checked.plugins.executor(self.pipeline.executor)
-        with FanOut(make_pool, min(self.policy.jobs, most), self.plan.checked.work) as fan_out:
-            yield fan_out
+    def _fan_outs(self) -> Iterator[FanOuts]:
+        """The workers of all stages: one pool of processes, made ready before the first stage that
+        needs it, and one of threads for stages that wait."""
+        stages = [stage for stage in self.plan.stages if stage.to_make]
+        with FanOuts(self.plan, self.policy.jobs) as fan_outs:
+            if stages:
+                fan_outs.of(stages[0])
+            yield fan_outs
 
     def _note_committed(
         self,
@@ -256,25 +274,16 @@ class _Run:
                 raise
             done = self._receipts_of(stage)
             rows = sum((receipt.rows for receipt in done), Rows())
-            output = self._shown_now(stage, done) if self.committing is stage else None
+            output = self.commit.output_if_done() if self.commit else None
             if output is not None:
                 self._note_committed(stage, begin, rows, done, (output,))
                 raise
             with suppress(RunError, OSError):  # what ended the stage is to be told
-                self._collect_rejects(done)
+                self._collect_rejects()
             with signals_held_back():
                 seconds = time.monotonic() - begin
                 self.journal.stage_ended(stage, "failed", rows, done, seconds)
             raise
-
-    def _shown_now(self, stage: StagePlan, receipts: Sequence[Receipt]) -> Output | None:
-        """The stage's output, if its place shows it."""
-        place = _place(self.pipeline, stage.name)
-        with suppress(OSError):
-            place.prepare()
-            if place.shows([self._part(receipt) for receipt in receipts]):
-                return place.current()
-        return None
 
     def _callbacks(
         self, stage: StagePlan, limits: Limits, fan_out: FanOut
@@ -282,8 +291,12 @@ class _Run:
         """What the fan-out asks for (orders) and tells (starts, waits) while it runs."""
 
         def order(task: Task) -> Order:
-            before = self.receipts[task.input_key] if task.input_key else None
-            return Order(task, fan_out.attempt, before)
+            return Order(
+                task,
+                fan_out.attempt,
+                tuple(map(self._piece, task.inputs)),
+                input_digest(task.inputs, self.receipts) or "",
+            )
 
         def started(task: Task) -> None:
             self.journal.task_started(stage, task, self._size(task))
@@ -294,63 +307,24 @@ class _Run:
 
         return order, started, waiting
 
-    def _limits(self, stage: StagePlan, tasks: Sequence[Task], jobs: int) -> Limits:
-        """The caps of a stage. Those of a source hold in the stage that reads its files: later
-        stages read the spool, and trouble no source."""
-        caps = {"jobs": jobs}
-        if stage.declared.max_concurrent is not None:
-            caps["stage"] = stage.declared.max_concurrent
-        shared = tuple(caps)
-        if any(task.input_key for task in tasks):
-            sources = {task.chunk.source: SourceLimits(shared) for task in tasks}
-            return Limits(tasks, sources, caps)
-        for name, limit in self.pipeline.limits.items():
-            caps[f"limit {name}"] = limit.max_concurrent
-        sources = {}
-        for source in self.plan.sources:
-            own = [f"limit {name}" for name in source.declared.limits]
-            if source.declared.max_concurrent is not None:
-                caps[f"source {source.name}"] = source.declared.max_concurrent
-                own.append(f"source {source.name}")
-            delay = source.declared.start_delay
-            sources[source.name] = SourceLimits((*shared, *own), delay)
-        return Limits(tasks, sources, caps)
-
-    def _collect_rejects(self, receipts: Sequence[Receipt]) -> None:
+    def _collect_rejects(self) -> None:
+        """Write the rejects of all stages up to this one into one file."""
+        receipts = [r for stage in self.plan.stages for r in self._receipts_of(stage)]
         if any(receipt.rows.rejected for receipt in receipts):
             rejects.collect(self.spool, receipts, self.journal.rejects_path)
             self.journal.collected_rejects(self.journal.rejects_path)
-
-    def _part(self, receipt: Receipt) -> Part:
-        return Part(
-            chunk=receipt.chunk,
-            path=str(self.spool.part(receipt)),
-            rows=receipt.rows.written,
-            bytes=receipt.bytes,
-            sha256=receipt.sha256,
-            key=receipt.key,
-        )
 
     def _receipts_of(self, stage: StagePlan) -> list[Receipt]:
         return [self.receipts[task.key] for task in stage.tasks if task.key in self.receipts]
 
     def _size(self, task: Task) -> int:
         """Bytes that the task reads."""
-        if task.input_key is None:
+        if not task.inputs:
             return task.chunk.size
-        return self.receipts[task.input_key].bytes
+        return sum(self._piece(piece).bytes for piece in task.inputs)
 
-
-def usable_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _place(pipeline: Pipeline, name: str) -> TablePlace:
-    stage = next(stage for stage in pipeline.stages if stage.name == name)
-    assert stage.sink is not None
-    table = pipeline.output_path / stage.sink.path
-    return TablePlace(table, pipeline.name, stage.name, pipeline.folder)
+    def _piece(self, piece: Piece) -> PartFile:
+        return self.receipts[piece.key].pieces[piece.number]
 
 
 def _dead_letters(receipts: Sequence[Receipt]) -> Iterator[tuple[str, str]]:

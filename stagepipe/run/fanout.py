@@ -10,9 +10,8 @@ import multiprocessing
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 
-from stagepipe.contracts import ExecutorFactory
 from stagepipe.errors import TaskError
 from stagepipe.model import Failure, Receipt, Task
 from stagepipe.plan.work import Work
@@ -27,7 +26,7 @@ class FanOut:
     """A warm pool of workers. Use it as a context: leaving it ends every worker, by SIGKILL when
     something went wrong."""
 
-    def __init__(self, make_pool: ExecutorFactory, jobs: int, work: Work) -> None:
+    def __init__(self, make_pool: Callable[..., Executor], jobs: int, work: Work) -> None:
         self.jobs = jobs
         self.attempt = secrets.token_hex(4)
         self._before = set(multiprocessing.active_children())

@@ -12,15 +12,19 @@ import ctypes
 import errno
 import os
 import shutil
-from collections.abc import Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 
 from stagepipe.errors import OutputError, RunError
-from stagepipe.model import Output, Part
+from stagepipe.model import Output, Part, PartFile
 from stagepipe.record.manifest import (
     DataFile,
     Manifest,
     is_pending,
+    made_of,
     manifest_path,
     pending_path,
     shown,
@@ -28,18 +32,37 @@ from stagepipe.record.manifest import (
 )
 from stagepipe.record.spool import file_sha256, fsync
 
-GENERATION = 1
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
 _UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
 _CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
 
 
-class TablePlace:
-    """The place of one table: a folder that holds data files and nothing else."""
+@dataclass(frozen=True, slots=True)
+class Appending:
+    """What a run appends to a table: the rows of these files (path, size, mtime_ns), in columns of
+    these types."""
 
-    def __init__(self, table: Path, pipeline: str, stage: str, relative_to: Path) -> None:
+    inputs: tuple[tuple[str, int, int], ...]
+    columns: Mapping[str, str]
+
+
+class TablePlace:
+    """The place of one table: a folder that holds data files and nothing else, or one file."""
+
+    def __init__(
+        self,
+        table: Path,
+        pipeline: str,
+        stage: str,
+        relative_to: Path,
+        *,
+        is_file: bool = False,
+        appending: Appending | None = None,
+    ) -> None:
         self.table = table
+        self.is_file = is_file
+        self._appending = appending
         self._pipeline = pipeline
         self._stage = stage
         self._relative_to = relative_to
@@ -49,30 +72,80 @@ class TablePlace:
 
         Raises RunError; then the old table still stands.
         """
+        if self._appending is not None and (before := shown(self.table)) is not None:
+            return self._append(parts, before, self._appending)
         files = _data_files(parts)
-        manifest = self._manifest(parts)
-        try:
+        manifest = self._manifest(parts, tuple(files.values()))
+        with self._trouble_told():
             is_same = self._holds(manifest)
             self._write_pending(manifest)
             if not is_same:
                 self._swap_in(files)
-            pending_path(self.table).replace(manifest_path(self.table))
-            fsync(self.table.parent)
-        except OSError as error:
-            raise RunError(
-                f"{self.table} cannot be written: {error.strerror}",
-                "what stood there still stands, and finished parts are kept: mend it and run again",
-            ) from error
+            self._take_pending()
         return self._output(manifest, is_changed=not is_same)
+
+    def _append(self, parts: Sequence[Part], before: Manifest, appending: Appending) -> Output:
+        """Show these parts beside what the table holds. Raises RunError."""
+        if before.columns != dict(appending.columns):
+            raise RunError(
+                f"{self.table} has the columns {_listed(before.columns)}, and what is to be "
+                f"appended has {_listed(appending.columns)}",
+                "append what has the same columns and types, or write to another path",
+            )
+        generation = before.generation + 1
+        files = {path: f for path, f in _data_files(parts, generation).items() if f.rows}
+        held = {str(self.table / file.name): file for file in before.files}
+        manifest = replace(
+            self._manifest(parts, (*before.files, *files.values())),
+            generation=generation,
+            inputs=(*before.inputs, *appending.inputs),
+        )
+        with self._trouble_told():
+            self._write_pending(manifest)
+            self._swap_in({**held, **files})
+            self._take_pending()
+        added = sum(file.rows for file in files.values())
+        return replace(self._output(manifest, is_changed=True), appended=added)
+
+    def publish_joined(
+        self, parts: Sequence[Part], join: Callable[[Sequence[Part], Path], None]
+    ) -> Output:
+        """Show what `join` makes of these parts as one file.
+
+        Raises RunError; then the old file still stands.
+        """
+        now = shown(self.table)
+        with self._trouble_told():
+            if now is not None and now.made_of == _made_of(parts) and self._holds(now):
+                manifest = self._manifest(parts, now.files)
+                self._write_pending(manifest)
+                self._take_pending()
+                return self._output(manifest, is_changed=False)
+            _remove(self._new)
+            join(parts, self._new)
+            fsync(self._new)
+            status = self._new.stat()
+            rows = sum(file.rows for part in parts for file in part.files)
+            sha256 = file_sha256(self._new)
+            file = DataFile(self.table.name, rows, status.st_size, sha256, status.st_ino)
+            manifest = self._manifest(parts, (file,))
+            self._write_pending(manifest)
+            self._new.replace(self.table)
+            self._take_pending()
+        return self._output(manifest, is_changed=True)
 
     def shows(self, parts: Sequence[Part]) -> bool:
         """Whether the place shows just these parts now, by its manifest."""
-        return shown(self.table) == self._manifest(parts)
+        now = shown(self.table)
+        return now is not None and now.made_of == _made_of(parts)
 
     def current(self) -> Output | None:
         """What the place shows now, if stagepipe knows it."""
         manifest = shown(self.table)
-        return self._output(manifest, is_changed=False) if manifest else None
+        if manifest is None:
+            return None
+        output = self._output(manifest, is_changed=False)
+        return output if self._appending is None else replace(output, appended=0)
 
     def prepare(self) -> None:
         """Make sure that a table can be written here, and clear away what a dead run left.
@@ -93,7 +166,7 @@ class TablePlace:
 
     def _recover(self) -> None:
         """After a kill between the two renames of the fallback: the old table stands again."""
-        if not self.table.exists() and self._old.is_dir():
+        if not self.table.exists() and self._old.exists():
             self._old.rename(self.table)
         if is_pending(self.table):
             pending_path(self.table).replace(manifest_path(self.table))
@@ -101,13 +174,30 @@ class TablePlace:
             _remove(leftover)
         pending_path(self.table).unlink(missing_ok=True)
 
-    def _manifest(self, parts: Sequence[Part]) -> Manifest:
+    def _manifest(self, parts: Sequence[Part], files: tuple[DataFile, ...]) -> Manifest:
         return Manifest(
             pipeline=self._pipeline,
             stage=self._stage,
             keys=tuple(part.key for part in parts),
-            files=tuple(_data_files(parts).values()),
+            made_of=_made_of(parts),
+            files=files,
+            inputs=self._appending.inputs if self._appending else (),
+            columns=self._appending.columns if self._appending else {},
         )
+
+    @contextmanager
+    def _trouble_told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RunError(
+                f"{self.table} cannot be written: {error.strerror}",
+                "what stood there still stands, and finished parts are kept: mend it and run again",
+            ) from error
+
+    def _take_pending(self) -> None:
+        pending_path(self.table).replace(manifest_path(self.table))
+        fsync(self.table.parent)
 
     @property
     def _new(self) -> Path:
@@ -123,7 +213,10 @@ class TablePlace:
         return (
             now is not None
             and now.files == manifest.files
-            and all(file_sha256(self.table / file.name) == file.sha256 for file in now.files)
+            and all(
+                file_sha256(self.table if self.is_file else self.table / file.name) == file.sha256
+                for file in now.files
+            )
         )
 
     def _write_pending(self, manifest: Manifest) -> None:
@@ -135,8 +228,11 @@ class TablePlace:
         _remove(self._new)
         self._new.mkdir()
         for path, file in files.items():
-            _link_or_copy(Path(path), self._new / file.name)
-        fsync(self._new)
+            target = self._new / file.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _link_or_copy(Path(path), target)
+        for folder, _, _ in os.walk(self._new):
+            fsync(Path(folder))
         if self.table.exists() and (others := strangers(self.table)):
             # It was looked at while planning; what came since then is not ours to replace.
             raise FileExistsError(errno.EEXIST, f"it holds {others[0]!r} now, which is not ours")
@@ -177,16 +273,31 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _data_files(parts: Sequence[Part]) -> dict[str, DataFile]:
-    """The files of a table, by where their parts lie. One without rows stands only for all."""
-    shown_parts = [part for part in parts if part.rows] or parts[:1]
-    return {part.path: _data_file(part) for part in shown_parts}
+def _data_files(parts: Sequence[Part], generation: int = 1) -> dict[str, DataFile]:
+    """The files of a table's folder, by where they lie in the spool. One without rows stands only
+    for all, so that the columns can be seen."""
+    named = {}
+    for part in parts:
+        numbers: Counter[str] = Counter()
+        for file, path in zip(part.files, part.paths, strict=True):
+            number = part.chunk + numbers[file.folder]
+            numbers[file.folder] += 1
+            named[path] = _data_file(file, number, generation)
+    with_rows = {path: file for path, file in named.items() if file.rows}
+    return with_rows or dict(list(named.items())[:1])
 
 
-def _data_file(part: Part) -> DataFile:
-    suffix = Path(part.path).suffix
-    name = f"{GENERATION:04d}-{part.chunk:06d}-{part.sha256[:8]}{suffix}"
-    return DataFile(name, part.rows, part.bytes, part.sha256)
+def _data_file(file: PartFile, number: int, generation: int) -> DataFile:
+    name = f"{generation:04d}-{number:06d}-{file.sha256[:8]}{Path(file.name).suffix}"
+    return DataFile(str(PurePosixPath(file.folder, name)), file.rows, file.bytes, file.sha256)
+
+
+def _listed(columns: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {kind}" for name, kind in columns.items())
+
+
+def _made_of(parts: Sequence[Part]) -> str:
+    return made_of((part.key, part.files) for part in parts)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

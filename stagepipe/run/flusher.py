@@ -22,9 +22,9 @@ class Flusher:
         self._thread = thread
         self._pending: list[Future[None]] = []
 
-    def add(self, path: Path) -> None:
-        """Have this file on the disk before `finish` returns."""
-        self._pending.append(self._thread.submit(fsync, path))
+    def add(self, *paths: str) -> None:
+        """Have these files on the disk before `finish` returns."""
+        self._pending += [self._thread.submit(fsync, Path(path)) for path in paths]
 
     def finish(self) -> None:
         """Wait until all that was added is on the disk. Raises OSError if something cannot be."""

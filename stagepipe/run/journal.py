@@ -28,14 +28,15 @@ BATCH_TASKS = 200
 
 
 class Journal:
-    """The notes of one run. `dead` are the files that ended as dead letters, with the reason."""
+    """The notes of one run. `dead` are the files that ended as dead letters, with the reason;
+    `plan` grows when stages can be planned only after others have run."""
 
     def __init__(
         self, plan: Plan, ledger: Ledger, listeners: Sequence[events.Listener], jobs: int
     ) -> None:
         self.run = new_run_id()
         self.dead: dict[str, str] = {}
-        self._plan = plan
+        self.plan = plan
         self._pipeline = plan.checked.pipeline
         self._ledger = ledger
         self._listeners = (*listeners, plan.checked.plugins.tell)
@@ -85,7 +86,7 @@ class Journal:
             events.RunStarted,
             run=self.run,
             pipeline=self._pipeline.name,
-            stages=tuple(stage.name for stage in self._plan.stages),
+            stages=tuple(stage.name for stage in self.plan.checked.work.stages),
             jobs=self._jobs,
             files=len(self._files),
             input_bytes=sum(file.size for file in self._files),
@@ -172,7 +173,7 @@ class Journal:
         rows = self._total()
         not_started = [
             StageResult(stage.name, "not started")
-            for stage in self._plan.stages[len(self._stages) :]
+            for stage in self.plan.checked.work.stages[len(self._stages) :]
         ]
         result = RunResult(
             run=self.run,
@@ -180,6 +181,7 @@ class Journal:
             status=status,
             rows=rows,
             files_read=len(self._read - self.dead.keys()),
+            files_skipped=len(self.plan.skipped),
             files_dead=len(self.dead),
             stages=(*self._stages, *not_started),
             outputs=tuple(self._outputs),
@@ -211,7 +213,7 @@ class Journal:
         """The run's rows; of a run that failed, those that its stages came to, none of them
         written by the last."""
         rows = [stage.rows for stage in self._stages]
-        is_whole = len(rows) == len(self._plan.stages) and all(
+        is_whole = len(rows) == len(self.plan.checked.work.stages) and all(
             stage.status == "succeeded" for stage in self._stages
         )
         if is_whole:

@@ -3,6 +3,7 @@
 A task starts when every cap that it falls under has room: the workers, the stage, its source, and
 each limit that its source names. It takes all of them at once or none. Among sources that may
 start, the one with the fewest tasks in flight goes first, then the one whose turn is longest ago.
+An ordered stage starts its tasks in chunk order, whatever the sources.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ class Limits:
         tasks: Iterable[Task],
         sources: Mapping[str, SourceLimits],
         caps: Mapping[str, int],
+        *,
+        is_ordered: bool = False,
     ) -> None:
+        self._is_ordered = is_ordered
         self._caps = dict(caps)
         self._sources = sources
         self._held: Counter[str] = Counter()
@@ -51,7 +55,8 @@ class Limits:
 
     def next_task(self, now: float) -> Task | None:
         """The task that is to start now, its limits taken; None when none may."""
-        ready = [source for source in self._queues if not self._blocked_by(source, now)]
+        sources = [self._next_source()] if self._is_ordered and self._queues else self._queues
+        ready = [source for source in sources if not self._blocked_by(source, now)]
         if not ready:
             return None
         source = min(ready, key=lambda name: (self._in_flight[name], self._turn.get(name, -1)))
@@ -65,6 +70,10 @@ class Limits:
         if not queue:
             del self._queues[source]
         return task
+
+    def _next_source(self) -> str:
+        """The source of the first chunk that has not started."""
+        return min(self._queues, key=lambda source: self._queues[source][0].chunk.index)
 
     def finished(self, task: Task) -> None:
         """Give back what a started task holds."""

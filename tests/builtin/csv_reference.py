@@ -39,6 +39,8 @@ class Result:
     rejects: list[Reject]
     records: int
     lines: int
+    places: list[tuple[int, int]]
+    """Of each row: the offset and the line at which its record begins."""
 
 
 def records(data: bytes, start: int, delimiter: bytes, quote: bytes) -> Iterator[Record]:
@@ -100,18 +102,20 @@ def read(
     header, *body = records(data, start, delimiter.encode(), quote.encode())
     assert header.fields is not None
     names = [name.decode() for name in header.fields]
-    rows, rejects = [], []
+    rows, rejects, places = [], [], []
     for record in body:
+        line = lines_before(data, record.start) + 1
         row, faults = _row(record, names, spec, null_values)
         if not faults:
             rows.append(row)
+            places.append((record.start, line))
             continue
         (column, value, reason), *others = faults
         rejects.append(
             Reject(
                 source="",
                 file=None,
-                line=lines_before(data, record.start) + 1,
+                line=line,
                 byte_offset=record.start,
                 stage="",
                 column=column,
@@ -121,7 +125,7 @@ def read(
                 raw=data[record.start : record.end],
             )
         )
-    return Result(rows, rejects, len(body), lines_before(data, len(data)))
+    return Result(rows, rejects, len(body), lines_before(data, len(data)), places)
 
 
 Fault = tuple[str | None, str | None, str]

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stagepipe.builtin.csv import convert, reader
+from stagepipe.builtin.csv import lines as lines_module
 from stagepipe.builtin.csv.explain import take_apart, unfit_records
 from stagepipe.builtin.csv.reader import CsvReader
 from stagepipe.builtin.csv.structure import HEAD_BYTES
@@ -145,7 +146,7 @@ def rows_of(table):
     return [tuple(map(repr, row)) for row in zip(*columns, strict=True)]
 
 
-def agree(data, spec, options, table, rejects, records, lines):
+def agree(data, spec, options, table, rejects, records, lines, places):
     expected = csv_reference.read(data, spec, **options)
     assert list(rejects) == expected.rejects
     assert rows_of(table) == [
@@ -153,8 +154,16 @@ def agree(data, spec, options, table, rejects, records, lines):
         for row in expected.rows
     ]
     assert (records, lines) == (expected.records, expected.lines)
+    assert places == expected.places
     assert records == table.num_rows + len(rejects)
     assert table.schema == pa.schema([(c.name, c.arrow_type) for c in spec.columns])
+
+
+def places_of(result, start=0, lines=0):
+    """Where a segment's rows begin, when it begins there itself, after so many lines."""
+    assert result.places.schema == pa.schema([("offset", pa.int64()), ("line", pa.int64())])
+    columns = (column.to_pylist() for column in result.places.columns)
+    return [(offset + start, line + lines) for offset, line in zip(*columns, strict=True)]
 
 
 def _as_stored(value, kind):
@@ -166,32 +175,44 @@ def _as_stored(value, kind):
 @given(case=cases())
 @some
 def test_reads_what_the_rules_say(block, pieces, case):
-    """Rows, rejects and counts of whole files are those of the slow reader, into whatever pieces
-    something amiss in them has them cut."""
+    """Rows and their places, rejects and counts of whole files are those of the slow reader, into
+    whatever pieces something amiss in them has them cut."""
     data, spec, options = case
     with (
         mock.patch.object(convert, "BLOCK_BYTES", block),
         mock.patch.object(reader, "PIECE_BYTES", pieces),
     ):
-        result = CsvReader().read(data, data, whole(data), spec, options)
-    agree(data, spec, options, result.table, result.rejects, result.records, result.lines)
+        result = CsvReader().read(data, data, whole(data), spec, options, with_places=True)
+    agree(
+        data,
+        spec,
+        options,
+        result.table,
+        result.rejects,
+        result.records,
+        result.lines,
+        places_of(result),
+    )
 
 
 @given(case=cases(), chunk_size=st.integers(1, 60))
 @some
 def test_reads_the_same_in_any_pieces(tmp_path_factory, case, chunk_size):
-    """A file read in pieces gives the rows and rejects of the file read at once."""
+    """A file read in pieces gives the rows, places and rejects of the file read at once."""
     data, spec, options = case
     path = tmp_path_factory.getbasetemp() / "cut.csv"
     path.write_bytes(data)
     cuts = CsvReader().cuts(path, len(data), chunk_size, options)
     assert all(a < b for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True))
-    tables, rejects, records, lines = [], [], 0, 0
+    tables, rejects, places, records, lines = [], [], [], 0, 0
+    first_lines = iter([1, *CsvReader().first_lines(path, cuts)])
     for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
         piece = data[start:end]
         head = data[:HEAD_BYTES] if start else piece
         segment = Segment(InputFile("f.csv", len(data), 0, 0), start, end)
-        result = CsvReader().read(piece, head, segment, spec, options)
+        result = CsvReader().read(piece, head, segment, spec, options, with_places=True)
+        assert next(first_lines) == lines + 1
+        places += places_of(result, start, lines)
         tables.append(result.table)
         rejects += [
             reject._replace(byte_offset=reject.byte_offset + start, line=reject.line + lines)
@@ -199,7 +220,37 @@ def test_reads_the_same_in_any_pieces(tmp_path_factory, case, chunk_size):
         ]
         records += result.records
         lines += result.lines
-    agree(data, spec, options, pa.concat_tables(tables), rejects, records, lines)
+    agree(data, spec, options, pa.concat_tables(tables), rejects, records, lines, places)
+
+
+@given(case=cases())
+@some
+def test_each_record_is_found_again_at_its_offset(case):
+    """Its raw bytes are those of the slow reader."""
+    data, _, options = case
+    start = len(csv_reference.BOM) if data.startswith(csv_reference.BOM) else 0
+    marks = (options["delimiter"].encode(), options["quote"].encode())
+    for record in csv_reference.records(data, start, *marks):
+        line, raw = CsvReader().record_at(data, record.start, options)
+        assert (line, raw) == (
+            csv_reference.lines_before(data, record.start) + 1,
+            data[record.start : record.end],
+        )
+
+
+@given(
+    data=st.lists(st.sampled_from((b"\n", b"\r", b"\r\n", b"x"))).map(b"".join),
+    block=st.integers(1, 9),
+)
+@some
+def test_lines_are_the_same_in_blocks_of_any_size(tmp_path_factory, data, block):
+    """A CRLF of which two blocks have a byte each ends one line."""
+    path = tmp_path_factory.getbasetemp() / "lines.csv"
+    path.write_bytes(data)
+    cuts = [cut for cut in range(len(data) + 1) if data[max(cut - 1, 0) : cut + 1] != b"\r\n"]
+    with mock.patch.object(lines_module, "BLOCK_BYTES", block):
+        found = CsvReader().first_lines(path, cuts)
+    assert found == [csv_reference.lines_before(data, cut) + 1 for cut in cuts]
 
 
 @given(case=cases())

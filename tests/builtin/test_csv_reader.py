@@ -11,6 +11,7 @@ import pytest
 
 from stagepipe.builtin.csv import convert, reader
 from stagepipe.builtin.csv.reader import CsvReader
+from stagepipe.builtin.csv.structure import Structure
 from stagepipe.contracts import ColumnSpec, DeadSegment, TableSpec
 from stagepipe.model import InputFile, Segment
 
@@ -496,3 +497,119 @@ def test_many_bad_records_among_good_ones():
     assert [row[0] for row in rows(result)] == [n for n in range(3000) if n % 3]
     assert [r.value for r in result.rejects] == [f"{n}?" for n in range(0, 3000, 3)]
     assert [r.line for r in result.rejects] == [n + 2 for n in range(0, 3000, 3)]
+
+
+def read_with_places(data, spec=AB, **options):
+    segment = Segment(InputFile("f.csv", len(data), 0, 0), 0, len(data))
+    return CsvReader().read(data, data, segment, spec, OPTIONS | options, with_places=True)
+
+
+@pytest.fixture
+def vectorised(fast, monkeypatch):
+    """Fail where records are looked for one by one."""
+
+    def refuse(*args):
+        raise AssertionError("records were looked for one by one")
+
+    monkeypatch.setattr(Structure, "places_at", refuse)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"a,b\n", []),
+        (b"a,b", []),
+        (b"a,b\n\n\n", []),
+        (b"a,b\n1,x\n2,y\n", [(4, 2), (8, 3)]),
+        (b"a,b\n1,x\n2,y", [(4, 2), (8, 3)]),
+        (b"\n\r\na,b\n\n\n1,x\n\n2,y\n\n", [(9, 6), (14, 8)]),
+        (b"a,b\r\n1,x\r\n\r\n2,y\r\n", [(5, 2), (12, 4)]),
+        (b"a,b\r1,x\r\r2,y\r", [(4, 2), (9, 4)]),
+        (b"a,b\n1,x\r2,y\r\n3,z\n\r4,w", [(4, 2), (8, 3), (13, 4), (18, 6)]),
+        (b'a,b\n1,"x"\n"2",y\n', [(4, 2), (10, 3)]),
+        (b'a,b\n1,"x\n\r\n\rx"\n2,y\n', [(4, 2), (15, 6)]),
+        (b'a,b\n1,"""\n"""\n\n"2",""\n3,"\n."', [(4, 2), (15, 5), (22, 6)]),
+        (b'"a","b"\n"1","\n"\n"\n2","y"\n', [(8, 2), (16, 4)]),
+        (b"\xef\xbb\xbfa,b\n\xef\xbb\xbf,x\n", [(7, 2)]),
+    ],
+)
+def test_where_rows_begin(data, expected, vectorised):
+    """Blank lines hold no record, and a record may go on over several lines."""
+    spec = TableSpec(columns(a=TEXT, b=TEXT))
+    places = read_with_places(data, spec).places
+    assert [tuple(place.values()) for place in places.to_pylist()] == expected
+    assert places.schema == pa.schema([("offset", INT), ("line", INT)])
+
+
+def test_places_are_found_where_quotes_stand_in_the_middle_of_fields(fast):
+    """Taking every second quote for a closing one would find as many records in other places."""
+    data = b'a,b\n1,6" deep\n2,"x\ny\nz"\n3,9"\n'
+    places = read_with_places(data).places
+    assert places["offset"].to_pylist() == [4, 14, 24]
+    assert places["line"].to_pylist() == [2, 3, 6]
+
+
+@pytest.mark.parametrize("sizes", [(), (8,), (16, 8), reader.PIECE_BYTES])
+def test_rejected_records_have_no_place(sizes, monkeypatch):
+    """Those of the rows around them are counted from the segment's beginning all the same."""
+    monkeypatch.setattr(reader, "PIECE_BYTES", sizes)
+    data = b'a,b\r\n1,"x\n"\r\n?,y\r\n\r\n2,z\r\n3\r\n"!",z\n4,"w\n'
+    spec = TableSpec((ColumnSpec("a", "a", INT), ColumnSpec("b", "b", TEXT, required=True)))
+    result = read_with_places(data, spec)
+    assert result.table["a"].to_pylist() == [1, 2]
+    assert result.places.to_pylist() == [{"offset": 5, "line": 2}, {"offset": 20, "line": 6}]
+    assert [r.line for r in result.rejects] == [4, 7, 8, 9]
+    none_left = read_with_places(b"a,b\n?,x\n", spec)
+    assert none_left.places.num_rows == none_left.table.num_rows == 0
+
+
+def test_places_of_rows_that_passed_checks():
+    """Checks take rows from a table that was parsed whole."""
+    spec = TableSpec((ColumnSpec("a", "a", INT, checks=(("min", 0),)), AB.columns[1]))
+    result = read_with_places(b"a,b\n1,x\n-1,x\n\n2,y\n", spec)
+    assert result.places.to_pylist() == [{"offset": 4, "line": 2}, {"offset": 14, "line": 5}]
+
+
+def test_places_come_only_when_asked_for():
+    """Most pipelines need none."""
+    assert read("a,b\n1,x\n").places is None
+    assert read("a,b\n?,x\n").places is None
+
+
+def test_places_that_are_not_as_many_as_the_rows_make_a_dead_letter(monkeypatch):
+    """No row may be said to come from where another one stands."""
+    monkeypatch.setattr(Structure, "spans", lambda *args: iter(()))
+    structure = Structure(b",", b'"')
+    data = b'1,"x\n"\n2,y\n'
+    assert structure.places(data, 0, 2).num_rows == 2
+    assert structure.places(data, 0, 1) is structure.places(data, 0, 4) is None
+    monkeypatch.undo()
+    monkeypatch.setattr(Structure, "places", lambda *args: None)
+    with pytest.raises(DeadSegment, match="disagree"):
+        read_with_places(b"a,b\n1,x\n")
+
+
+@pytest.mark.parametrize(
+    ("offset", "record"),
+    [(0, b"a,b"), (5, b'1,"x\r\ny"'), (15, b"2,z"), (21, b'3,"w\n')],
+)
+def test_a_record_is_found_again_at_its_offset(offset, record):
+    """An unclosed quote goes on to the end of the data."""
+    data = b'a,b\r\n1,"x\r\ny"\r\n2,z\r\n\n3,"w\n\n'
+    assert CsvReader().record_at(data, offset, OPTIONS)[1] == record
+
+
+@pytest.mark.parametrize("offset", [3, 4, 9])
+def test_line_ends_and_the_end_of_the_data_hold_no_record(offset):
+    """An offset into these was not made from places."""
+    with pytest.raises(ValueError, match=f"no record begins at byte {offset}"):
+        CsvReader().record_at(b"a,b\r\n1,x\n", offset, OPTIONS)
+
+
+def test_the_lines_that_begin_at_cuts(tmp_path):
+    """As a file's segments have them, also after the end of a file that became shorter."""
+    path = tmp_path / "f.csv"
+    path.write_bytes(b'a,b\r\n1,"x\r\ny"\r2,z\n3,w\n')
+    assert CsvReader().first_lines(path, [5, 15, 19]) == [2, 4, 5]
+    assert CsvReader().first_lines(path, []) == []
+    assert CsvReader().first_lines(path, [5, 1000]) == [2, 6]

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from stagepipe.builtin.steps import STEPS, derive, filter, join, rename, select, strip_text
+from stagepipe.builtin.steps import (
+    STEPS,
+    cast,
+    derive,
+    drop,
+    fill,
+    filter,
+    join,
+    rename,
+    select,
+    strip_text,
+    unpivot,
+)
 
 FLIGHTS = pl.DataFrame(
     {
@@ -240,7 +256,232 @@ def test_steps_take_tables_without_rows(airlines):
     assert filter(empty, expression="flight > 1").schema == FLIGHTS.schema
 
 
+def test_drop():
+    """What is left keeps its order."""
+    assert drop(FLIGHTS, columns=["day", "flight"]).columns == ["carrier", "zip"]
+    with pytest.raises(pl.exceptions.ColumnNotFoundError, match='column "zap"'):
+        drop(FLIGHTS, columns=["zap"])
+    with pytest.raises(ValueError, match="'columns' names all columns"):
+        drop(FLIGHTS, columns=FLIGHTS.columns)
+    for columns in ([], ["day", "day"]):
+        with pytest.raises(ValueError, match="'columns' must name at least one column"):
+            drop(FLIGHTS, columns=columns)
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+NOON = datetime(2020, 7, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "word", "expected"),
+    [
+        ("12", "int64", 12),
+        ("-7", "int8", -7),
+        ("1.50", "decimal(12,2)", Decimal("1.50")),
+        ("1e400", "string", "1e400"),
+        ("0.1", "float64", 0.1),
+        ("TRUE", "bool", True),
+        ("2020-02-29", "date", date(2020, 2, 29)),
+        ("10:00:00.5", "time", time(10, 0, 0, 500_000)),
+        ("2020-07-01 12:00:00", "datetime", datetime(2020, 7, 1, 12)),
+        ("2020-07-01T12:00:00Z", "datetime(UTC)", NOON),
+        (3, "uint8", 3),
+        (3, "float64", 3.0),
+        (3, "decimal(12,2)", Decimal("3.00")),
+        (1, "bool", True),
+        (True, "int64", 1),
+        (3.0, "int64", 3),
+        (0.555, "decimal(12,1)", Decimal("0.6")),
+        (Decimal("1.50"), "decimal(4,1)", Decimal("1.5")),
+        (Decimal("2.00"), "int32", 2),
+        (Decimal("0.10"), "float64", 0.1),
+        (date(2020, 7, 1), "datetime", datetime(2020, 7, 1)),
+        (date(2020, 7, 1), "datetime(Europe/Berlin)", datetime(2020, 7, 1, tzinfo=BERLIN)),
+        (datetime(2020, 7, 1, 9), "date", date(2020, 7, 1)),
+        (datetime(2020, 7, 1, 9), "time", time(9)),
+        (datetime(2020, 7, 1, 9), "datetime(UTC)", datetime(2020, 7, 1, 9, tzinfo=UTC)),
+        (NOON, "datetime(Europe/Berlin)", datetime(2020, 7, 1, 14, tzinfo=BERLIN)),
+        (date(2020, 7, 1), "string", "2020-07-01"),
+        (1.5, "string", "1.5"),
+    ],
+)
+def test_cast(value, word, expected):
+    """Beside nulls, among others of the kind, and in a table of its own."""
+    frame = pl.DataFrame({"a": [None, value, None, value], "b": range(4)})
+    assert cast(frame, columns={"a": word}).rows() == [
+        (None, 0),
+        (expected, 1),
+        (None, 2),
+        (expected, 3),
+    ]
+    empty = cast(frame.clear(), columns={"a": word})
+    assert empty.schema == cast(frame, columns={"a": word}).schema
+    assert cast(frame.head(1), columns={"a": word}).schema == empty.schema
+
+
+def test_cast_goes_by_the_clock_of_the_zone():
+    """Polars goes by that of UTC."""
+    late = datetime(2020, 7, 1, 23, 30, tzinfo=UTC)
+    frame = pl.DataFrame({"at": [late]}, schema={"at": pl.Datetime("us", "Europe/Berlin")})
+    for word, expected in (
+        ("date", date(2020, 7, 2)),
+        ("time", time(1, 30)),
+        ("datetime", datetime(2020, 7, 2, 1, 30)),
+        ("datetime(UTC)", late),
+    ):
+        assert cast(frame, columns={"at": word}).item() == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "word", "message"),
+    [
+        ("x", "int64", "'x' does not fit int64"),
+        ("", "int64", "'' does not fit int64"),
+        ("300", "uint8", "'300' does not fit uint8"),
+        ("0x1A", "int64", "'0x1A' does not fit int64"),
+        ("1\n2", "int64", r"'1\\n2' does not fit int64"),
+        ("1.005", "decimal(12,2)", r"'1.005' does not fit decimal\(12,2\)"),
+        ("12345678901", "decimal(12,2)", r"'12345678901' does not fit decimal\(12,2\)"),
+        ("1e400", "float64", "'1e400' does not fit float64"),
+        ("2020-1-1", "date", "'2020-1-1' does not fit date"),
+        ("2020-07-01 12:00:00", "datetime(UTC)", "'2020-07-01 12:00:00' does not fit"),
+        ("yes", "bool", "'yes' does not fit bool"),
+        (300, "int8", "300 does not fit int8"),
+        (2, "bool", "2 does not fit bool"),
+        (2**53 + 1, "float64", "9007199254740993 does not fit float64"),
+        (1.5, "int64", "1.5 does not fit int64"),
+        (float("nan"), "int64", "nan does not fit int64"),
+        (1e300, "float32", r"1e\+300 does not fit float32"),
+        (Decimal("1.75"), "int64", "1.75 does not fit int64"),
+        (Decimal("1.75"), "decimal(4,1)", r"1.75 does not fit decimal\(4,1\)"),
+        (datetime(2020, 10, 25, 2, 30), "datetime(Europe/Berlin)", "2020-10-25 02:30:00 does not"),
+    ],
+)
+def test_cast_names_the_first_value_that_does_not_fit(value, word, message):
+    """No value becomes nothing, or another one, in silence."""
+    with pytest.raises(ValueError, match=f"column 'a': {message}"):
+        cast(pl.DataFrame({"a": [None, value, value]}), columns={"a": word})
+
+
+@pytest.mark.parametrize(
+    ("columns", "error", "message"),
+    [
+        ({}, ValueError, "must name at least one column"),
+        ({"zap": "int64"}, pl.exceptions.ColumnNotFoundError, 'column "zap"'),
+        ({"zip": "int46"}, ValueError, "'int46' is not a type; did you mean 'int64'?"),
+        ({"zip": "money"}, ValueError, "'money' is not a type; the types are int8, "),
+        ({"zip": "decimal(39,2)"}, ValueError, "decimal has 1 to 38 digits"),
+        ({"zip": "decimal(2,3)"}, ValueError, "no more of them behind the point"),
+        ({"zip": "datetime(Berlin)"}, ValueError, "there is no such time zone"),
+        ({"day": "int64"}, ValueError, "'day' is date, and that cannot become int64"),
+        ({"flight": "date"}, ValueError, "'flight' is int64, and that cannot become date"),
+    ],
+)
+def test_cast_says_what_is_wrong_without_rows(columns, error, message):
+    """A plan finds it."""
+    for frame in (FLIGHTS, FLIGHTS.clear()):
+        with pytest.raises(error, match=message):
+            cast(frame, columns=columns)
+
+
+@given(st.lists(st.none() | st.decimals(-(10**7), 10**7, places=2)))
+def test_cast_there_and_back(values):
+    """Text becomes decimals and is text again."""
+    texts = [None if value is None else str(value) for value in values]
+    frame = pl.DataFrame({"a": texts}, schema={"a": pl.String})
+    decimals = cast(frame, columns={"a": "decimal(12,2)"})
+    assert decimals["a"].to_list() == values
+    back = cast(decimals, columns={"a": "string"})["a"].to_list()
+    assert back == [None if text is None else text.replace("-0.00", "0.00") for text in texts]
+
+
+def test_fill():
+    """Only nulls; the types stay."""
+    frame = pl.DataFrame(
+        {
+            "word": ["x", None, ""],
+            "n": [1, None, 3],
+            "price": [Decimal("1.50"), None, None],
+            "x": [None, float("nan"), 1.0],
+            "day": [None, date(2020, 1, 1), None],
+            "no": [None, None, None],
+        },
+        schema_overrides={"n": pl.Int8, "price": pl.Decimal(12, 2), "no": pl.Boolean},
+    )
+    nulls = {"word": "-", "n": 0, "price": 0.1, "x": 2, "day": "2021-01-01", "no": False}
+    filled = fill(frame, nulls=nulls)
+    assert filled.schema == frame.schema
+    assert filled["word"].to_list() == ["x", "-", ""]
+    assert filled["n"].to_list() == [1, 0, 3]
+    assert filled["price"].to_list() == [Decimal("1.50"), Decimal("0.10"), Decimal("0.10")]
+    assert filled["x"].to_list()[::2] == [2.0, 1.0]
+    assert filled["day"].to_list() == [date(2021, 1, 1), date(2020, 1, 1), date(2021, 1, 1)]
+    assert filled["no"].to_list() == [False] * 3
+    assert_frame_equal(fill(frame.clear(), nulls=nulls), frame.clear())
+    assert fill(frame, nulls={"day": date(2022, 1, 1)})["day"][0] == date(2022, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("nulls", "message"),
+    [
+        ({}, "'nulls' must name at least one column"),
+        ({"flight": 1.5}, "column 'flight': 1.5 does not fit int64"),
+        ({"flight": "x"}, "column 'flight': 'x' does not fit int64"),
+        ({"carrier": 1}, "column 'carrier' is string: write 1 in quotes"),
+        ({"day": 1}, "column 'day' is int64, and that cannot become date"),
+    ],
+)
+def test_fill_says_what_is_wrong_without_rows(nulls, message):
+    """A constant has to be of its column's type."""
+    for frame in (FLIGHTS, FLIGHTS.clear()):
+        with pytest.raises(ValueError, match=message):
+            fill(frame, nulls=nulls)
+
+
+def test_unpivot():
+    """The rows of one row stand together, so that it does not matter how a table was cut."""
+    frame = pl.DataFrame({"id": ["p", "q"], "a": [1, 2], "b": [3, None], "c": [5, 6]})
+    long = unpivot(frame, columns=["b", "a"], index=["id"])
+    assert long.columns == ["id", "variable", "value"]
+    assert long.rows() == [("p", "b", 3), ("p", "a", 1), ("q", "b", None), ("q", "a", 2)]
+    parts = [unpivot(frame[row], columns=["b", "a"], index=["id"]) for row in (0, 1)]
+    assert_frame_equal(pl.concat(parts), long)
+    assert unpivot(frame, columns=["b", "a"]).columns == ["id", "c", "variable", "value"]
+    named = unpivot(frame, columns=["a"], index=[], variable_name="what", value_name="n")
+    assert named.rows(named=True)[0] == {"what": "a", "n": 1}
+    assert_frame_equal(unpivot(frame.clear(), columns=["a"], index=["id"]), long.clear())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"columns": []}, "'columns' must name at least one column"),
+        ({"columns": ["zip", "zip"]}, "and each once"),
+        ({"columns": ["zip"], "index": ["day", "day"]}, "'index' must name"),
+        ({"columns": ["zip", "flight"]}, "column 'zip' is string, and 'flight' is int64: cast"),
+        ({"columns": ["zip"], "value_name": "day"}, "two columns .* named 'day': choose another"),
+        ({"columns": ["zip"], "value_name": ""}, "must not be empty"),
+    ],
+)
+def test_unpivot_says_what_is_wrong(options, message):
+    """Without rows."""
+    with pytest.raises(ValueError, match=message):
+        unpivot(FLIGHTS.clear(), **options)
+
+
+def test_names_are_names_and_no_patterns():
+    """Polars takes `^a.*$` for a pattern."""
+    frame = pl.DataFrame({"^a.*$": [None, "1"], "ab": ["x", None]})
+    assert drop(frame, columns=["^a.*$"]).columns == ["ab"]
+    assert fill(frame, nulls={"^a.*$": "2"}).rows() == [("2", "x"), ("1", None)]
+    assert cast(frame, columns={"^a.*$": "int64"}).rows() == [(None, "x"), (1, None)]
+    assert unpivot(frame, columns=["^a.*$"]).columns == ["ab", "variable", "value"]
+
+
 def test_each_step_is_registered_under_its_name():
     """And has help."""
-    assert set(STEPS) == {"strip_text", "rename", "select", "filter", "derive", "join"}
+    assert set(STEPS) == {
+        *("strip_text", "rename", "select", "drop", "cast", "fill"),
+        *("filter", "derive", "join", "unpivot"),
+    }
     assert all(step.__doc__ for step in STEPS.values())

@@ -14,6 +14,16 @@ import pytest
 from stagepipe.cli.program import COMMANDS
 from stagepipe.model import Reject
 
+LATER_STAGES = """\
+[[stage]]
+name = "sorted"
+steps = [{ use = "sort", by = ["id"] }]
+[[stage]]
+name = "again"
+steps = ["strip_text"]
+sink = { use = "csv", path = "again.csv", on_existing = "replace" }
+"""
+
 
 def test_the_whole_way_by_json(project) -> None:
     """run, runs, show and rejects tell one story, each in one JSON value."""
@@ -87,6 +97,30 @@ def test_plan_writes_nothing(project) -> None:
     assert "chunk 0 of a: made: new" in text
     assert text.endswith("a run would make 2 tasks and write out/words\n")
     assert project.files() == before
+
+
+def test_stages_after_one_over_all_rows_are_planned_later(project) -> None:
+    """Into how many chunks its rows are cut is not known before it has run; plan says so."""
+    text = (project.folder / "pipeline.toml").read_text()
+    project.write("pipeline.toml", text.replace("[errors]", LATER_STAGES + "[errors]"))
+    plan = project.json("plan")
+    assert [stage["name"] for stage in plan["stages"]] == ["parse", "words", "sorted", "again"]
+    assert [stage["tasks"] and len(stage["tasks"]) for stage in plan["stages"]] == [1, 1, 1, None]
+    sink = {"use": "csv", "path": "out/again.csv", "is_current": None}
+    assert plan["stages"][3] == {
+        "name": "again", "steps": ["strip_text"], "sink": sink, "tasks": None,
+    }  # fmt: skip
+    assert plan == project.json("run", "-n")
+    told = project.run("plan").stdout.splitlines()
+    assert "stage 4 'again': planned when 'sorted' has run" in told
+    assert told[-1] == "a run would make 3 tasks and write out/words, and what follows 'sorted'"
+    assert [line for line in project.run("plan", "-v").stdout.splitlines() if "all rows" in line]
+    project.run("run", "-q")
+    plan = project.json("plan")
+    assert [task["decision"] for task in plan["stages"][3]["tasks"]] == ["taken"]
+    told = project.run("plan").stdout
+    assert "planned when" not in told
+    assert "nothing to do" in told
 
 
 def test_plan_after_a_run_has_nothing_to_do(project) -> None:

@@ -16,7 +16,7 @@ from stagepipe.model import Receipt, Rows
 
 def receipt(rows: int, rejected: int = 0) -> Receipt:
     counts = Rows(read=rows, written=rows - rejected, rejected=rejected)
-    return Receipt("key", "parse", 0, "a", "part", 1, "sha", {}, counts)
+    return Receipt("key", "parse", 0, "a", (), (), {}, counts)
 
 
 def story() -> list[events.Event]:

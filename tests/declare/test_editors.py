@@ -99,7 +99,7 @@ def test_right_document_fits():
         ("32MB", "32XB"),
         ("200ms", "200"),
         ("chunk_size", "chunksize"),
-        ("on_existing", "on_existng"),
+        ("max_rejected = 3", "max_rejectd = 3"),
         ("[limit.nas]", "[limits.nas]"),
         ("max_concurrent = 4", "max_concurrent = 0"),
         ("decimal(12,2)", "decimal"),

@@ -144,7 +144,7 @@ name = "a"
 [[stage]]
 name = "a"
 steps = ["x", { us = "y" }]
-sink = { use = "csv", path = "../b", on_existng = "error", level = 3 }
+sink = { use = "csv", path = "../b", on_existing = "appand", level = 3 }
 [stage.errors]
 attempts = 3
 [sorce]
@@ -173,12 +173,10 @@ attempts = 3
         "orders.toml:29:8: name in [[stage]] is 'a', as in another stage;"
         " give each stage a name of its own",
         "orders.toml:30:15: the step lacks 'use'",
-        "orders.toml:31:10: use in the sink is 'csv', which is not available yet;"
-        " for now it can be 'parquet'",
         "orders.toml:31:23: path in the sink is '../b', which leaves the output folder;"
         " leave '..' out",
-        "orders.toml:31:38: unknown key 'on_existng' in the sink; did you mean 'on_existing'?",
-        "orders.toml:31:60: level in the sink is not available yet; leave it out",
+        "orders.toml:31:52: on_existing in the sink must be 'error', 'replace' or 'append',"
+        " got 'appand'; did you mean 'append'?",
         "orders.toml:33:1: attempts in [stage.errors] is not available yet; leave it out",
         "orders.toml:34:1: unknown key 'sorce' in the pipeline file; did you mean 'source'?",
     ]
@@ -254,8 +252,6 @@ def test_the_designed_example(write):
         "encoding",
         "unique",
         "format",
-        "use",
-        "path",
         "attempts",
         "backoff",
         "retry_budget",
@@ -268,9 +264,9 @@ def test_designed_example_without_what_comes_later(write):
     later = ("encoding", "attempts", "backoff", "retry_budget", "timeout")
     lines = [line for line in DESIGNED.splitlines() if not line.startswith(later)]
     text = "\n".join(lines).replace(", unique = true", "").replace(', format = "%d.%m.%Y"', "")
-    text = text.replace('use = "csv", path = "summary.csv"', 'path = "summary"')
     made = load(write(text))
     assert [stage.name for stage in made.stages] == ["parse", "orders", "summary"]
+    assert [stage.sink.is_file for stage in made.stages if stage.sink] == [False, True]
     assert made.sources[0].start_delay == 0.2
     assert made.schema_.columns["amount"].min == 0
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from stagepipe.contracts import ColumnSpec, TableSpec
-from stagepipe.model import Chunk, InputFile, Segment
+from stagepipe.model import Chunk, InputFile, Piece, Segment
 from stagepipe.plan import keys
 from stagepipe.plan.work import SourceWork, StageWork, StepWork
 from stagepipe.plugins import StepName
@@ -106,7 +106,7 @@ def test_a_reference_counts_by_its_content_and_not_by_its_place() -> None:
 
 def test_a_later_part_is_made_of_the_one_before() -> None:
     """The key of the part that is read is an ingredient of a later part."""
-    one, other = keys.later_ingredients("1", STAGE), keys.later_ingredients("2", STAGE)
+    one, other = (keys.later_ingredients(Piece(key), STAGE) for key in "12")
     assert {name for name in one if one[name] != other[name]} == {"before"}
 
 
@@ -129,7 +129,7 @@ def test_changed_knows_new_gone_and_several() -> None:
 def test_every_ingredient_has_a_meaning() -> None:
     """No ingredient could change without words for it."""
     first = keys.first_ingredients(CHUNK, SOURCE, TABLE, STAGE)
-    assert {*first, *keys.later_ingredients("1", STAGE)} == set(keys.MEANING)
+    assert {*first, *keys.later_ingredients(Piece("1"), STAGE)} == set(keys.MEANING)
 
 
 def test_a_digest_tells_values_apart() -> None:

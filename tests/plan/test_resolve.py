@@ -153,9 +153,7 @@ def plugin(project: Any, code: str, name: str = "own.py", steps: str = "") -> No
         ),
         ("@step\ndef s(frame, x): ...", "x must be keyword-only"),
         ("@step\ndef select(frame): ...", "step 'select' is in built-in and in"),
-        ("@step(scope='all')\ndef s(frame): ...", "scope='all' is not available yet"),
-        ("@step(io_bound=True)\ndef s(frame): ...", "io_bound is not available yet"),
-        ("@step\ndef s(frame, *, reject): ...", "reject is not available yet"),
+        ("@step(scope='all')\ndef s(frame, reject): ...", "which knows no records"),
         (
             "from stagepipe import hookimpl\n@hookimpl\ndef stagepipe_redaers(): ...",
             "stagepipe_redaers",

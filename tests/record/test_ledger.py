@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from stagepipe.model import InputFile, Output, Receipt, Rows, SegmentCount
+from stagepipe.model import InputFile, Output, PartFile, Receipt, Rows, SegmentCount
 from stagepipe.record.ledger import VERSION, Ledger, LedgerError
 
 STAGE = {
@@ -26,6 +26,7 @@ STAGE = {
     "added_by": "{}",
     "seconds": 0.5,
 }
+FILE = PartFile("k.0.arrow", 1, 9, "ab")
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def ledger(tmp_path: Path) -> Any:
 
 def receipt(*segments: SegmentCount) -> Receipt:
     return Receipt(
-        "k", "parse", 0, "\udcff", "k.arrow", 9, "ab", {}, Rows(3, 0, 1, 0, 2), segments=segments
+        "k", "parse", 0, "\udcff", (FILE,), (), {}, Rows(3, 0, 1, 0, 2), segments=segments
     )
 
 

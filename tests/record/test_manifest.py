@@ -19,8 +19,8 @@ from stagepipe.record.manifest import (
 )
 
 NAME = "0001-000000-0123abcd.parquet"
-MANIFEST = Manifest("p", "s", ("k1", "k2"), (DataFile(NAME, 3, 4, "ab"),))
-OTHER = Manifest("p", "s", ("k3",), (DataFile(NAME.replace("abcd", "ffff"), 3, 4, "ff"),))
+MANIFEST = Manifest("p", "s", ("k1", "k2"), "of", (DataFile(NAME, 3, 4, "ab"),))
+OTHER = Manifest("p", "s", ("k3",), "other", (DataFile(NAME.replace("abcd", "ffff"), 3, 4, "ff"),))
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_table_that_was_changed_is_not_shown(table: Path, change: Any) -> None
         "{}",
         json.dumps({"files": [], "keys": []}),
         json.dumps({"files": [{"name": NAME}], "keys": []}),
-        MANIFEST.to_json().replace('"format": 1', '"format": 2'),
+        MANIFEST.to_json().replace('"format": 2', '"format": 3'),
         MANIFEST.to_json().replace('"format"', '"future"'),
     ],
 )

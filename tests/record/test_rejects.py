@@ -41,7 +41,7 @@ def task(
     if found:
         rejects.write_task_rejects(spool.rejects(key), found)
     rows = Rows(read=len(bad), rejected=len(bad))
-    return Receipt(key, stage, chunk, "acme", "", 0, "", {}, rows, segments=tuple(segments))
+    return Receipt(key, stage, chunk, "acme", (), (), {}, rows, segments=tuple(segments))
 
 
 def lines(spool: Spool, receipts: Sequence[Receipt], tmp_path: Path) -> list[int | None]:
@@ -58,7 +58,7 @@ def test_lines_add_up_over_the_segments_of_a_file(tmp_path: Path) -> None:
     first = task(spool, 0, [segment(FILE, 0, 100, 10)], [(0, 2), (0, 10)])
     second = task(spool, 1, [segment(FILE, 100, 200, 5)], [(0, 1)])
     third = task(spool, 2, [segment(FILE, 200, 300, 5), segment(OTHER, 0, 50, 3)], [(0, 4), (1, 3)])
-    assert lines(spool, [third, first, second], tmp_path) == [2, 10, 11, 19, 3]
+    assert lines(spool, [first, second, third], tmp_path) == [2, 10, 11, 19, 3]
 
 
 def test_lines_after_a_missing_segment_are_not_known(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stagepipe.model import InputFile, Receipt, Rows, SegmentCount
+from stagepipe.model import InputFile, PartFile, Receipt, Rows, SegmentCount
 from stagepipe.record.spool import Spool
 
 CONTENT = b"the part"
@@ -19,6 +19,8 @@ def keep(spool: Spool, key: str, *, with_rejects: bool = False) -> Receipt:
     """Keep a part as a worker does."""
     spool.folder.mkdir(parents=True, exist_ok=True)
     part = spool.temporary(key, "x1", ".arrow")
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    file = PartFile(f"{key}.arrow", 3, len(CONTENT), sha256)
     part.write_bytes(CONTENT)
     rejects = None
     if with_rejects:
@@ -29,9 +31,8 @@ def keep(spool: Spool, key: str, *, with_rejects: bool = False) -> Receipt:
         stage="parse",
         chunk=1,
         source="\udcff",
-        part=f"{key}.arrow",
-        bytes=len(CONTENT),
-        sha256=hashlib.sha256(CONTENT).hexdigest(),
+        pieces=(file,),
+        files=(),
         columns={"id": "int64"},
         rows=Rows(1, 2, 3, 0, 0),
         dropped={"cut": 1},
@@ -39,7 +40,7 @@ def keep(spool: Spool, key: str, *, with_rejects: bool = False) -> Receipt:
         seconds={"read": 0.5},
         ingredients={"inputs": "a"},
     )
-    spool.keep(receipt, part, rejects, "x1")
+    spool.keep(receipt, {file.name: part}, rejects, "x1")
     return receipt
 
 
@@ -53,7 +54,7 @@ def test_a_receipt_comes_back_as_it_was(tmp_path: Path) -> None:
     receipt = keep(spool, "aa")
     assert spool.receipts() == {"aa": receipt}
     assert not receipt.is_whole
-    assert spool.is_sound(receipt)
+    assert spool.is_sound(receipt.pieces[0])
     assert names(spool) == {"aa.json", "aa.arrow"}
 
 
@@ -120,9 +121,9 @@ def test_a_damaged_part_is_noticed(tmp_path: Path, content: bytes | None, is_sou
     """A part that is gone, too short, or has a wrong byte is not sound."""
     spool = Spool(tmp_path)
     receipt = keep(spool, "aa")
-    path = spool.part(receipt)
+    path = spool.path(receipt.pieces[0])
     path.unlink() if content is None else path.write_bytes(content)
-    assert spool.is_sound(receipt) is is_sound
+    assert spool.is_sound(receipt.pieces[0]) is is_sound
 
 
 def test_forget_takes_all_of_a_key_and_nothing_else(tmp_path: Path) -> None:

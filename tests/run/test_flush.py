@@ -11,13 +11,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stagepipe.errors import OutputError, RunError
-from stagepipe.model import Part
+from stagepipe.model import Part, PartFile, to_plain
 from stagepipe.record.manifest import manifest_path, shown
 from stagepipe.run import flush
 from stagepipe.run.flush import TablePlace
@@ -34,7 +35,8 @@ def parts(spool: Path, contents: dict[str, str]) -> list[Part]:
         path = spool / f"{name}.txt"
         path.write_text(text)
         sha256 = hashlib.sha256(text.encode()).hexdigest()
-        found.append(Part(chunk, str(path), len(text), len(text), sha256, f"key-{name}"))
+        file = PartFile(path.name, len(text), len(text), sha256)
+        found.append(Part(chunk, f"key-{name}", (file,), (str(path),)))
     return found
 
 
@@ -74,7 +76,7 @@ def test_a_new_table_holds_its_parts_in_order(tmp_path: Path) -> None:
     found = parts(tmp_path / "spool", NEW)
     output = publish(tmp_path, found)
     names = sorted(path.name for path in (tmp_path / "out/table").iterdir())
-    assert names == [f"0001-{n:06}-{found[n].sha256[:8]}.txt" for n in (0, 1)]
+    assert names == [f"0001-{n:06}-{found[n].files[0].sha256[:8]}.txt" for n in (0, 1)]
     assert read(tmp_path) == ["aaa", "cccc"]
     assert (output.path, output.rows, output.files, output.bytes) == ("out/table", 7, 2, 7)
     assert output.changed
@@ -113,7 +115,7 @@ def test_the_same_rows_under_other_keys_are_noted(tmp_path: Path) -> None:
     """Where other keys made the same rows, the table stays and its manifest knows the new keys."""
     found = parts(tmp_path / "spool", OLD)
     publish(tmp_path, found)
-    renamed = [part.__class__(*(*_fields(part)[:-1], f"new-{part.key}")) for part in found]
+    renamed = [replace(part, key=f"new-{part.key}") for part in found]
     assert not publish(tmp_path, renamed).changed
     manifest = shown(tmp_path / "out/table")
     assert manifest is not None
@@ -121,7 +123,7 @@ def test_the_same_rows_under_other_keys_are_noted(tmp_path: Path) -> None:
 
 
 def _fields(part: Part) -> list[Any]:
-    return [getattr(part, name) for name in part.__dataclass_fields__]
+    return list(to_plain(part).values())
 
 
 def test_a_table_without_rows_has_one_file(tmp_path: Path) -> None:
@@ -139,7 +141,7 @@ def test_on_one_file_system_parts_are_linked(tmp_path: Path) -> None:
     found = parts(tmp_path / "spool", {"a": "aaa"})
     publish(tmp_path, found)
     (file,) = (tmp_path / "out/table").iterdir()
-    assert file.stat().st_ino == Path(found[0].path).stat().st_ino
+    assert file.stat().st_ino == Path(found[0].paths[0]).stat().st_ino
 
 
 def test_across_file_systems_parts_are_copied(tmp_path: Path, other_disk: Path) -> None:
@@ -182,7 +184,7 @@ def test_a_lost_part_leaves_the_old_table(tmp_path: Path) -> None:
     """When a part cannot be had, the old table stands, and the next run clears up."""
     publish(tmp_path, parts(tmp_path / "spool", OLD))
     found = parts(tmp_path / "spool", NEW)
-    Path(found[1].path).unlink()
+    Path(found[1].paths[0]).unlink()
     with pytest.raises(RunError, match="cannot be written"):
         publish(tmp_path, found)
     assert read(tmp_path) == contents(OLD)
@@ -219,14 +221,17 @@ def test_a_place_that_nobody_wrote_has_no_output(tmp_path: Path) -> None:
 CHILD = """\
 import json, os, signal, sys
 from pathlib import Path
-from stagepipe.model import Part
+from stagepipe.model import Part, PartFile
 from stagepipe.run import flush
 
 root, action, kill_at, has_exchange, found = json.loads(sys.argv[1])
 if not has_exchange:
     flush._exchange = lambda one, other: False
 place = flush.TablePlace(Path(root) / "out/table", "pipeline", "stage", Path(root))
-found = [Part(*fields) for fields in found]
+found = [
+    Part(chunk, key, tuple(PartFile(**file) for file in files), tuple(paths))
+    for chunk, key, files, paths in found
+]
 count = 0
 
 def hook(event, arguments):

@@ -103,7 +103,7 @@ def test_the_part_is_what_its_receipt_says(project: Any, monkeypatch: pytest.Mon
     """Size, checksum, columns and rows of the receipt are those of the file."""
     result = do(project, monkeypatch, "return frame")
     spool = worker.Bench(make_plan(check_pipeline(project.load())).checked.work).spool
-    assert spool.is_sound(result)
+    assert all(map(spool.is_sound, result.all_files))
     assert spool.receipts() == {result.key: result}
     assert result.columns == {"id": "int64", "word": "string"}
     (segment,) = result.segments
@@ -144,10 +144,10 @@ def test_a_damaged_part_is_noticed_and_forgotten(
     spool = project.root / ".stagepipe/spool/letters"
     plan = make_plan(check_pipeline(project.load()), fresh=False)
     first, second = (stage.tasks[0] for stage in plan.stages)
-    part = spool / f"{first.key}.arrow"
+    part = spool / f"{first.key}.0.arrow"
     part.write_bytes(bytes(part.stat().st_size))
     monkeypatch.setattr(worker, "_bench", worker.Bench(plan.checked.work))
-    order = worker.Order(second, "attempt", plan.receipts[first.key])
+    order = worker.Order(second, "attempt", plan.receipts[first.key].pieces)
     result = worker.run_task(order)
     assert isinstance(result, Failure)
     assert "was damaged on disk" in result.message

@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from stagepipe.builtin import checks
 from stagepipe.builtin.csv.convert import typed, unfit
-from stagepipe.builtin.csv.structure import Span, Structure, count_lines
+from stagepipe.builtin.csv.lines import count_lines
+from stagepipe.builtin.csv.structure import Span, Structure
 from stagepipe.contracts import TableSpec
 from stagepipe.model import Reject, printable
 

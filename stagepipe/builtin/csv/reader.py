@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from stagepipe.builtin import checks
 from stagepipe.builtin.csv import convert
 from stagepipe.builtin.csv.explain import Layout, Record, explain, take_apart, unfit_records
-from stagepipe.builtin.csv.structure import Structure, count_lines
+from stagepipe.builtin.csv.lines import count_lines, first_lines
+from stagepipe.builtin.csv.structure import Structure
 from stagepipe.contracts import DeadSegment, SegmentResult, TableSpec
 from stagepipe.model import Reject, Segment
 
@@ -64,17 +65,34 @@ class CsvReader:
         segment: Segment,
         spec: TableSpec,
         options: Mapping[str, Any],
+        *,
+        with_places: bool = False,
     ) -> SegmentResult:
         """The segment's records as a table, and those that are bad as rejects."""
         dialect = Dialect.of(options)
         header, body_start = read_header(head, dialect.structure)
         layout = _layout(header, spec, dialect)
         start = body_start if segment.start == 0 else 0
-        return _read(data, start, layout, dialect, PIECE_BYTES)
+        return _read(data, start, layout, dialect, PIECE_BYTES, with_places)
+
+    def first_lines(self, path: Path, cuts: Sequence[int]) -> list[int]:
+        """The physical line (from 1) that begins at each of the cuts."""
+        return first_lines(path, cuts)
+
+    def record_at(self, data: bytes, offset: int, options: Mapping[str, Any]) -> tuple[int, bytes]:
+        """The line on which the record at the offset begins, and the record, as a reject has
+        them."""
+        span = Dialect.of(options).structure.record_at(data, offset)
+        return count_lines(data[:offset]) + 1, data[span.start : span.end]
 
 
 def _read(
-    data: bytes, start: int, layout: Layout, dialect: Dialect, piece_sizes: Sequence[int]
+    data: bytes,
+    start: int,
+    layout: Layout,
+    dialect: Dialect,
+    piece_sizes: Sequence[int],
+    with_places: bool,
 ) -> SegmentResult:
     """What the reader makes of the bytes from `start` on. When something is amiss in them, they
     are cut into pieces of the first of the sizes that is below their own."""
@@ -86,21 +104,35 @@ def _read(
         table = None
     failed = None if table is None else _failed_rows(table, layout.spec)
     if table is not None and failed is None:
-        return SegmentResult(table, survey.records, lines, ())
+        places = _places(data, start, structure, table.num_rows) if with_places else None
+        return SegmentResult(table, survey.records, lines, (), places)
     smaller = [size for size in piece_sizes if size < len(data) - start]
     if not smaller:
-        return _examined(data, start, lines, layout, dialect, table, failed)
+        return _examined(data, start, lines, layout, dialect, table, failed, with_places)
     del table  # others are made in its stead
-    results, rejects = [], []
+    results, rejects, places = [], [], []
     offset, line = start, count_lines(data[:start])
     for piece in structure.pieces(data, start, smaller[0]):
-        result = _read(piece, 0, layout, dialect, smaller[1:])
+        result = _read(piece, 0, layout, dialect, smaller[1:], with_places)
         results.append(result)
+        if with_places:
+            places.append(_moved_places(result.places, offset, line))
         rejects += [_moved(reject, offset, line) for reject in result.rejects]
         offset += len(piece)
         line += result.lines
     table = pa.concat_tables([result.table for result in results])
-    return SegmentResult(table, sum(result.records for result in results), line, rejects)
+    records = sum(result.records for result in results)
+    return SegmentResult(
+        table, records, line, rejects, pa.concat_tables(places) if with_places else None
+    )
+
+
+def _places(data: bytes, start: int, structure: Structure, rows: int) -> pa.Table:
+    """Where the rows come from, when none of the records from `start` on was rejected."""
+    places = structure.places(data, start, rows)
+    if places is None:
+        raise DeadSegment(DISAGREEMENT)
+    return places
 
 
 def _moved(reject: Reject, offset: int, line: int) -> Reject:
@@ -108,6 +140,12 @@ def _moved(reject: Reject, offset: int, line: int) -> Reject:
     assert reject.line is not None
     assert reject.byte_offset is not None
     return reject._replace(line=reject.line + line, byte_offset=reject.byte_offset + offset)
+
+
+def _moved_places(places: pa.Table, offset: int, line: int) -> pa.Table:
+    """A piece's places, counted from where that begins."""
+    moved = [pc.add(places["offset"], offset), pc.add(places["line"], line)]
+    return pa.table(moved, schema=places.schema)
 
 
 def _examined(
@@ -118,6 +156,7 @@ def _examined(
     dialect: Dialect,
     table: pa.Table | None,
     failed: pa.ChunkedArray | None,
+    with_places: bool,
 ) -> SegmentResult:
     """The bytes taken apart record by record. `table` holds all of them where only checks failed;
     `failed` says in which rows."""
@@ -137,7 +176,11 @@ def _examined(
         table = table.filter(pc.invert(failed))
     records = [taken[row] for row in sorted(rejected)]
     rejects = explain(records, layout, dialect.null_values, data)
-    return SegmentResult(table, len(taken), lines, rejects)
+    places = None
+    if with_places:
+        kept = (record.span.start for row, record in enumerate(taken) if row not in rejected)
+        places = dialect.structure.places_at(data, start, kept)
+    return SegmentResult(table, len(taken), lines, rejects, places)
 
 
 def read_header(head: bytes, structure: Structure) -> tuple[list[str], int]:

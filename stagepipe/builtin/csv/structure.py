@@ -5,13 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
+from stagepipe.builtin.csv.lines import CR, LF, count_before, count_lines, view_of, written_lines
 from stagepipe.builtin.csv.search import is_found
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
 
 HEAD_BYTES = 2**20
 """How much of a file's beginning is sure to be at hand with each of its segments."""
@@ -104,6 +110,34 @@ class Structure:
             yield Span(start, end, found is not None)
             start = end
 
+    def places(self, data: bytes, start: int, rows: int) -> pa.Table | None:
+        """Where each of the records from `start` on begins, of which a parser found `rows`: the
+        `offset` of its first byte in the data, and the `line` of the data (from 1). None when it
+        is another number of records that is found."""
+        lines = written_lines(data, start)
+        # With as many records as lines on which one may begin, there is one on each.
+        if len(lines) != rows and self.quote:
+            lines = self._outside_quotes(lines, data, start)
+        if len(lines) == rows:
+            return lines.to_arrow()
+        places = self.places_at(data, start, (span.start for span in self.spans(data, start)))
+        return places if places.num_rows == rows else None
+
+    def places_at(self, data: bytes, start: int, offsets: Iterable[int]) -> pa.Table:
+        """The same for records from `start` on that are known to begin at these offsets."""
+        import polars as pl
+
+        lines = written_lines(data, start)
+        begins = pl.Series(array("q", offsets), dtype=pl.Int64)
+        return lines[lines["offset"].search_sorted(begins)].to_arrow()
+
+    def record_at(self, data: bytes, offset: int) -> Span:
+        """The record that begins at the offset. Raises ValueError where there is nothing of one."""
+        span = next(self.spans(data, offset), None)
+        if span is None or span.start != offset:
+            raise ValueError(f"no record begins at byte {offset}")
+        return span
+
     def header(self, head: bytes) -> tuple[Span, int] | None:
         """The first record in the beginning of a file, and the offset after its end; None when
         there are only blank lines."""
@@ -173,7 +207,8 @@ class Structure:
     def _last_boundary(self, data: bytes) -> int:
         if not self.quote or self.quote not in data:
             return _after_last_end(data, len(data))
-        if self._is_regular(data):
+        view = view_of(data)
+        if self._is_regular(view, self._quotes(view)):
             is_even = data.count(self.quote) % 2 == 0
             return self._last_end_outside_quotes(data, len(data), is_even)
         boundary = 0
@@ -193,39 +228,39 @@ class Structure:
                 return end
             end -= 1
 
-    def _is_regular(self, data: bytes) -> bool:
+    def _quotes(self, view: pl.Series) -> pl.Series:
+        """The positions of all quotes among some bytes."""
+        return (view == self.quote[0]).arg_true()
+
+    def _is_regular(self, view: pl.Series, quotes: pl.Series) -> bool:
         """Whether each quote that opens stands at a field's start and each that closes at its end,
         so that every second quote is a closing one."""
-        import polars as pl
-        import pyarrow as pa
-
-        view = pa.Array.from_buffers(pa.uint8(), len(data), [None, pa.py_buffer(data)])
-        bytes_ = pl.Series(pl.from_arrow(view))
-        quotes = (bytes_ == self.quote[0]).arg_true()
-        structural = [self.delimiter[0], 0x0A, 0x0D, self.quote[0]]
+        structural = [self.delimiter[0], LF, CR, self.quote[0]]
         opening, closing = quotes.gather_every(2), quotes.gather_every(2, 1)
         if len(opening) and opening[0] == 0:
             opening = opening[1:]
-        if len(closing) and closing[-1] == len(data) - 1:
+        if len(closing) and closing[-1] == len(view) - 1:
             closing = closing[:-1]
         return bool(
-            bytes_.gather(opening - 1).is_in(structural).all()
-            and bytes_.gather(closing + 1).is_in(structural).all()
+            view.gather(opening - 1).is_in(structural).all()
+            and view.gather(closing + 1).is_in(structural).all()
         )
+
+    def _outside_quotes(self, lines: pl.DataFrame, data: bytes, start: int) -> pl.DataFrame:
+        """Those of the lines from `start` on that begin outside quotes; all when the quotes are not
+        regular, so that counting them does not tell."""
+        view = view_of(data, start)
+        quotes = self._quotes(view)
+        if not self._is_regular(view, quotes):
+            return lines
+        begins = (lines["offset"] - start).cast(quotes.dtype)
+        return lines.filter(count_before(quotes, begins) % 2 == 0)
 
     def _has_plain_ends(self, data: bytes) -> bool:
         """Whether record ends are LF or CRLF only, and no line is blank."""
         if data.startswith((b"\n", b"\r")) or is_found(_BLANK_LINE, data):
             return False
         return b"\r" not in data or data.count(b"\r") == data.count(b"\r\n")
-
-
-def count_lines(data: bytes) -> int:
-    """How many physical lines end in the bytes: LF, CRLF and lone CR each end one."""
-    ends = data.count(b"\n")
-    if b"\r" not in data:
-        return ends
-    return ends + data.count(b"\r") - data.count(b"\r\n")
 
 
 def _length_of_last_end(data: bytes) -> int:

@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from polars.testing import assert_frame_equal
 
-from stagepipe.builtin.parquet import ParquetSink
+from stagepipe.builtin.sinks.parquet import ParquetSink
 from stagepipe.declare.types import KINDS, parse_type
 from stagepipe.plan.resolve import arrow_type
 from stagepipe.run import between
-from stagepipe.run.worker import _arrow
+from stagepipe.run.frames import to_arrow
 
 NOON = datetime(2013, 1, 18, 12, 0, 0, 123_456)
 VALUES = {
@@ -37,9 +37,15 @@ VALUES = {
 }
 
 
+def encoded(table, path):
+    """The rows of the one file that the sink writes."""
+    (file,) = ParquetSink().encode(table, {}, lambda: path)
+    assert (file.path, file.folder, file.head) == (path, "", 0)
+    return file.rows
+
+
 def written(table, path):
-    count = ParquetSink().encode(table, path, {})
-    return count, hashlib.sha256(path.read_bytes()).hexdigest()
+    return encoded(table, path), hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("name", [*VALUES, *(kind for kind in KINDS if "int" in kind)])
@@ -102,9 +108,9 @@ ODD = pl.DataFrame(
 def test_what_steps_may_make_comes_back(way, rows, tmp_path):
     """Columns of types that no schema has, after a sink as in a part between stages."""
     frame = ODD.head(rows)
-    table, path = _arrow(frame), tmp_path / "part"
+    table, path = to_arrow(frame), tmp_path / "part"
     if way == "sink":
-        assert ParquetSink().encode(table, path, {}) == rows
+        assert encoded(table, path) == rows
         found = ParquetSink().decode(path)
     else:
         assert between.write(table, path) == rows
@@ -146,7 +152,7 @@ def test_other_readers_understand_the_encodings(name, with_nulls, tmp_path):
         encoding = "RLE_DICTIONARY" if name == "rising" else encoding  # it does not rise any more
     path = tmp_path / "t.parquet"
     table = pa.table({"v": pa.array(values, kind)})
-    ParquetSink().encode(table, path, {})
+    encoded(table, path)
     assert encoding in pq.read_metadata(path).row_group(0).column(0).encodings
     assert pq.read_table(path).equals(table)
     assert duckdb.read_parquet(str(path)).fetchall() == [(value,) for value in values]

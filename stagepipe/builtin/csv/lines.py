@@ -1,0 +1,88 @@
+"""Physical lines: LF, CRLF and lone CR each end one, also between quotes.
+
+Every record begins a line, so the lines that are not blank are all the places where one can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+
+CR, LF = b"\r\n"
+BLOCK_BYTES = 2**20
+
+
+def count_lines(data: bytes) -> int:
+    """How many physical lines end in the bytes."""
+    ends = data.count(b"\n")
+    if b"\r" not in data:
+        return ends
+    return ends + data.count(b"\r") - data.count(b"\r\n")
+
+
+def first_lines(path: Path, cuts: Sequence[int]) -> list[int]:
+    """For each cut, in ascending order and none of them within a CRLF, the number (from 1) of the
+    line that begins there. Reads the file once, in blocks, up to the last cut."""
+    found: list[int] = []
+    line, position, is_after_cr = 1, 0, False
+    with path.open("rb") as file:
+        for cut in cuts:
+            while position < cut:
+                block = file.read(min(BLOCK_BYTES, cut - position))
+                if not block:  # it became shorter: whoever reads the segments will notice
+                    break
+                # A CRLF that two blocks share was counted as a CR already.
+                line += count_lines(block) - (is_after_cr and block.startswith(b"\n"))
+                is_after_cr = block.endswith(b"\r")
+                position += len(block)
+            found.append(line)
+    return found
+
+
+def written_lines(data: bytes, start: int = 0) -> pl.DataFrame:
+    """The lines from `start` on, where one begins, that are not blank: the `offset` of each one's
+    first byte in the data, and which `line` of the data it is (from 1)."""
+    import polars as pl
+
+    view = view_of(data, start)
+    is_lf = is_end = view == LF
+    is_mark = is_lf  # where any byte of an end stands
+    if data.find(b"\r", start) >= 0:
+        is_cr = view == CR
+        is_mark = is_lf | is_cr
+        is_end = is_lf | (is_cr & ~is_lf.shift(-1, fill_value=False))
+    begins = (~is_mark & is_mark.shift(1, fill_value=True)).arg_true()
+    is_last_open = len(view) > 0 and not is_mark[-1]
+    if len(begins) == is_end.sum() + is_last_open:  # no line is blank
+        before = pl.int_range(len(begins), dtype=pl.Int64, eager=True)
+    else:
+        before = count_before(is_end.arg_true(), begins)
+    first_line = count_lines(data[:start]) + 1
+    return pl.DataFrame({"offset": begins.cast(pl.Int64) + start, "line": before + first_line})
+
+
+def count_before(positions: pl.Series, points: pl.Series) -> pl.Series:
+    """For each of the points how many of the positions are below it. Both are sorted, and of one
+    type: going along them is ten times as fast as searching one in the other."""
+    import polars as pl
+
+    counted = pl.DataFrame({"at": positions}).with_row_index("count", 1).set_sorted("at")
+    joined = (
+        pl.DataFrame({"at": points})
+        .set_sorted("at")
+        .join_asof(counted, on="at", allow_exact_matches=False)
+    )
+    return joined["count"].cast(pl.Int64).fill_null(0)
+
+
+def view_of(data: bytes, start: int = 0) -> pl.Series:
+    """The bytes from `start` on as numbers, without copying them."""
+    import polars as pl
+    import pyarrow as pa
+
+    buffer = pa.py_buffer(data).slice(start)
+    return pl.Series(pl.from_arrow(pa.Array.from_buffers(pa.uint8(), buffer.size, [None, buffer])))

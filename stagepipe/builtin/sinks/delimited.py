@@ -1,0 +1,98 @@
+"""The CSV sink, by polars' writer: UTF-8, a header in each file, quotes where they are needed.
+
+A missing value is an empty field, an empty text is `""`. Times are ISO 8601.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stagepipe.contracts import Encoded, Place
+from stagepipe.model import Output, Part
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class CsvOptions:
+    """What a pipeline file may say beside `use`, `path` and `on_existing`."""
+
+    delimiter: str = ","
+    null_value: str = ""
+    header: bool = True
+
+
+class CsvSink:
+    """Writes delimited text."""
+
+    suffix = ".csv"
+    options = CsvOptions
+
+    def faults(self, options: Mapping[str, Any], *, is_file: bool) -> Iterable[tuple[str, str]]:
+        """Options that no file could be read back with."""
+        del is_file
+        given = CsvOptions(**options)
+        if len(given.delimiter) != 1 or given.delimiter in '"\r\n' or not given.delimiter.isascii():
+            yield "delimiter", f"delimiter is {given.delimiter!r}: it must be one ASCII character"
+        if any(letter in given.null_value for letter in ('"', "\r", "\n", given.delimiter)):
+            yield "null_value", "null_value must hold no quote, no line end and no delimiter"
+
+    def keeps_rows(self, options: Mapping[str, Any]) -> bool:
+        """Text has lost the types."""
+        del options
+        return False
+
+    def encode(
+        self, table: pa.Table, options: Mapping[str, Any], new_file: Callable[[], Path]
+    ) -> Sequence[Encoded]:
+        """Write the table; the records that the bytes hold are counted in them."""
+        import polars as pl
+
+        from stagepipe.builtin.csv.structure import Structure
+
+        given = CsvOptions(**options)
+        frame = pl.DataFrame(pl.from_arrow(table))
+        # A line without a byte would be no record.
+        is_bare = frame.width == 1 and not given.null_value
+        data = frame.write_csv(
+            separator=given.delimiter,
+            null_value=given.null_value,
+            include_header=given.header,
+            quote_style="always" if is_bare else "necessary",
+        ).encode()
+        structure = Structure(given.delimiter.encode(), b'"')
+        header = structure.header(data) if given.header else None
+        head = header[1] if header else 0
+        path = new_file()
+        path.write_bytes(data)
+        return [Encoded(path, structure.survey(data, head).records, head=head)]
+
+    def decode(self, path: Path) -> pl.DataFrame:
+        """Never asked for: see `keeps_rows`."""
+        raise NotImplementedError(path)
+
+    def scan(self, paths: Sequence[Path]) -> pl.LazyFrame:
+        """Never asked for: see `keeps_rows`."""
+        raise NotImplementedError(paths)
+
+    def commit(self, parts: Sequence[Part], place: Place, options: Mapping[str, Any]) -> Output:
+        """Show the parts as one file with one header, or as a folder of files."""
+        del options
+        return place.publish_joined(parts, _join) if place.is_file else place.publish(parts)
+
+
+def _join(parts: Sequence[Part], target: Path) -> None:
+    with target.open("wb") as out:
+        is_first = True
+        for part in parts:
+            for file, path in zip(part.files, part.paths, strict=True):
+                with Path(path).open("rb") as text:
+                    text.seek(0 if is_first else file.head)
+                    shutil.copyfileobj(text, out, 2**20)
+                is_first = False

@@ -1,0 +1,38 @@
+"""From what a pipeline allows to the limits of one stage's tasks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from stagepipe.model import Task
+from stagepipe.plan.planner import Plan, StagePlan
+from stagepipe.run.limits import Limits, SourceLimits
+
+
+def limits_of(plan: Plan, stage: StagePlan, tasks: Sequence[Task], jobs: int) -> Limits:
+    """The caps of a stage. Those of a source hold in the stage that reads its files: later stages
+    read the spool, and trouble no source."""
+    caps = {"jobs": jobs}
+    if stage.declared.max_concurrent is not None:
+        caps["stage"] = stage.declared.max_concurrent
+    is_ordered = stage.declared.max_concurrent == 1
+    shared = tuple(caps)
+    if any(task.inputs for task in tasks):
+        sources = {task.chunk.source: SourceLimits(shared) for task in tasks}
+        return Limits(tasks, sources, caps, is_ordered=is_ordered)
+    for name, limit in plan.checked.pipeline.limits.items():
+        caps[f"limit {name}"] = limit.max_concurrent
+    sources = {}
+    for source in plan.sources:
+        own = [f"limit {name}" for name in source.declared.limits]
+        if source.declared.max_concurrent is not None:
+            caps[f"source {source.name}"] = source.declared.max_concurrent
+            own.append(f"source {source.name}")
+        sources[source.name] = SourceLimits((*shared, *own), source.declared.start_delay)
+    return Limits(tasks, sources, caps, is_ordered=is_ordered)
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

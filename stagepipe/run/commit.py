@@ -1,0 +1,78 @@
+"""A stage's commit: its parts, in chunk order, to its sink's place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from stagepipe.contracts import Sink
+from stagepipe.declare import Pipeline
+from stagepipe.model import Output, Part, Receipt, SegmentCount
+from stagepipe.plan.planner import StagePlan
+from stagepipe.plugins import Plugins
+from stagepipe.record.spool import Spool
+from stagepipe.run.flush import Appending, TablePlace
+
+
+class Commit:
+    """The commit of one stage with a sink. `read` are the segments that the run read."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        stage: StagePlan,
+        receipts: Sequence[Receipt],
+        read: Sequence[SegmentCount],
+        spool: Spool,
+    ) -> None:
+        self._stage = stage
+        self._parts = [part_of(receipt, spool) for receipt in receipts]
+        sink = stage.declared.sink
+        appending = None
+        if sink is not None and sink.on_existing == "append":
+            files = dict.fromkeys(segment.file for segment in read if segment.dead is None)
+            inputs = tuple((file.path, file.size, file.mtime_ns) for file in files)
+            appending = Appending(inputs, receipts[0].columns if receipts else {})
+        self._place = place_of(pipeline, stage.name, appending)
+
+    def do(self, plugins: Plugins) -> Output:
+        """Show the parts, which are on the disk. Raises RunError; then the old table stands."""
+        assert self._stage.sink is not None
+        sink: Sink = plugins.sink(self._stage.sink.use)
+        return sink.commit(self._parts, self._place, self._stage.work.sink_options)
+
+    def current(self) -> Output | None:
+        """What the place shows now, if stagepipe knows it."""
+        return self._place.current()
+
+    def output_if_done(self) -> Output | None:
+        """The output, if the place shows it: a commit may be interrupted when that is so."""
+        with suppress(OSError):
+            self._place.prepare()
+            if self._place.shows(self._parts):
+                return self._place.current()
+        return None
+
+
+def part_of(receipt: Receipt, spool: Spool) -> Part:
+    """A finished task's files for the sink."""
+    return Part(
+        chunk=receipt.chunk,
+        key=receipt.key,
+        files=receipt.files,
+        paths=tuple(str(spool.path(file)) for file in receipt.files),
+    )
+
+
+def place_of(pipeline: Pipeline, name: str, appending: Appending | None = None) -> TablePlace:
+    """The place of a stage's sink."""
+    stage = next(stage for stage in pipeline.stages if stage.name == name)
+    assert stage.sink is not None
+    return TablePlace(
+        pipeline.output_path / stage.sink.path,
+        pipeline.name,
+        stage.name,
+        pipeline.folder,
+        is_file=stage.sink.is_file,
+        appending=appending,
+    )

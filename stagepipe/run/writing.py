@@ -1,0 +1,79 @@
+"""What a task writes: the files of its part, for the stage after it and for the stage's sink."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stagepipe.contracts import Sink
+from stagepipe.model import PartFile
+from stagepipe.plan.work import StageWork
+from stagepipe.plugins import Plugins
+from stagepipe.record.spool import Spool, file_sha256
+from stagepipe.run import between
+from stagepipe.run.applying import RECORD
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(slots=True)
+class Written:
+    """The files of a part: `pieces` for the stage after it, `files` for the sink; and under which
+    temporary name each of them lies, by its final one."""
+
+    pieces: list[PartFile] = field(default_factory=list)
+    files: list[PartFile] = field(default_factory=list)
+    paths: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """The rows that the written files themselves say they hold."""
+        return sum(file.rows for file in self.files or self.pieces)
+
+
+class PartWriter:
+    """Writes one task's part under temporary names."""
+
+    def __init__(self, spool: Spool, key: str, attempt: str) -> None:
+        self._spool = spool
+        self._key = key
+        self._attempt = attempt
+        self.written = Written()
+
+    def write(self, table: pa.Table, stage: StageWork, plugins: Plugins) -> None:
+        """Write one piece of the task's rows."""
+        if stage.sink is not None:
+            sink: Sink = plugins.sink(stage.sink)
+            shown = table.drop_columns([RECORD]) if stage.keeps_records else table
+            encoded = sink.encode(shown, stage.sink_options, lambda: self._new(sink.suffix))
+            files = [self._file(each.path, each.rows, each.folder, each.head) for each in encoded]
+            self.written.files += files
+            if not stage.keeps_pieces:
+                self.written.pieces += files
+        if stage.keeps_pieces:
+            path = self._new(between.SUFFIX)
+            self.written.pieces.append(self._file(path, between.write(table, path)))
+
+    def _new(self, suffix: str) -> Path:
+        number = len(self.written.paths)
+        name = f"{self._key}.{number}{suffix}"
+        path = self._spool.temporary(self._key, self._attempt, f".{number}{suffix}")
+        self.written.paths[name] = path
+        return path
+
+    def _file(self, path: Path, rows: int, folder: str = "", head: int = 0) -> PartFile:
+        name = next(name for name, other in self.written.paths.items() if other == path)
+        size = path.stat().st_size
+        return PartFile(name, rows, size, file_sha256(path), folder, head)
+
+
+def pieces_of(table: pa.Table, chunk_size: int) -> Iterator[pa.Table]:
+    """The rows of a task over all rows in pieces of about `chunk_size` bytes in memory; one, empty
+    perhaps, at least."""
+    count = max(-(-table.nbytes // chunk_size), 1)
+    rows = max(-(-table.num_rows // count), 1)
+    for start in range(0, max(table.num_rows, 1), rows):
+        yield table.slice(start, rows)

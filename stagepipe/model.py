@@ -29,6 +29,28 @@ def printable(text: str) -> str:
         return text.encode("utf-8", "backslashreplace").decode()
 
 
+_CONTROLS = (
+    *range(0x20),
+    *range(0x7F, 0xA0),
+    *range(0x2028, 0x202F),  # ends of lines and of paragraphs, and what sets a direction
+    *range(0x2066, 0x206A),
+)
+_ESCAPES = {code: chr(code).encode("unicode_escape").decode() for code in _CONTROLS}
+
+
+def shown(text: str) -> str:
+    """Text that a person may see, on one line: what would end the line, move the cursor, ring or
+    turn the letters around stands escaped, as in `\\n`, `\\x1b` or `\\u202e`. It may come from a
+    supplier's file, and must neither hide nor forge what we say."""
+    text = printable(text)
+    return text if text.isprintable() else text.translate(_ESCAPES)
+
+
+def shown_source(name: str) -> str:
+    """A source's name that a person may see; `all sources` for rows of all of them."""
+    return "all sources" if name == EVERYTHING else shown(name)
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Row counts of a file, task, stage or run: `read + added = written + rejected + dropped`."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from stagepipe.amounts import duration, size
-from stagepipe.model import printable
+from stagepipe.model import shown, shown_source
 
 __all__ = [
     "command_line",
@@ -22,26 +22,12 @@ __all__ = [
     "plural",
     "shortened",
     "shown",
+    "shown_source",
     "size",
     "table",
 ]
 
 LABEL_WIDTH = 10
-_CONTROLS = (
-    *range(0x20),
-    *range(0x7F, 0xA0),
-    *range(0x2028, 0x202F),  # ends of lines and of paragraphs, and what sets a direction
-    *range(0x2066, 0x206A),
-)
-_ESCAPES = {code: chr(code).encode("unicode_escape").decode() for code in _CONTROLS}
-
-
-def shown(text: str) -> str:
-    """Text that a person may see, on one line: what would end the line, move the cursor, ring or
-    turn the letters around stands escaped, as in `\\n`, `\\x1b` or `\\u202e`. It may come from a
-    supplier's file, and must neither hide nor forge what we say."""
-    text = printable(text)
-    return text if text.isprintable() else text.translate(_ESCAPES)
 
 
 def number(value: int | None) -> str:

@@ -54,12 +54,13 @@ class StageStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class TaskStarted(Event):
-    """A chunk went to a worker."""
+    """A chunk went to a worker. `files` counts the input files that it holds parts of."""
 
     stage: str
     chunk: int
     source: str
     size: int
+    files: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,19 @@ class TaskFinished(Event):
 
 @dataclass(frozen=True, slots=True)
 class Waiting(Event):
-    """Nothing finished for a while. `reasons` says for each waiting source what it waits for."""
+    """What the fan-out waits for, told about twice a second. `reasons` says for each waiting source
+    what keeps its next task: `start_delay`, `source NAME`, `limit NAME`, `stage` or `jobs`."""
 
     stage: str
     running: int
     reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StageFlushing(Event):
+    """Every task of the stage is done. What is left: the barrier's checks, and the flush."""
+
+    stage: str
 
 
 @dataclass(frozen=True, slots=True)

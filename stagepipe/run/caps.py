@@ -29,7 +29,9 @@ def limits_of(plan: Plan, stage: StagePlan, tasks: Sequence[Task], jobs: int) ->
         if source.declared.max_concurrent is not None:
             caps[f"source {source.name}"] = source.declared.max_concurrent
             own.append(f"source {source.name}")
-        sources[source.name] = SourceLimits((*shared, *own), source.declared.start_delay)
+        # What is a source's own comes first: that is what it is said to wait for.
+        names = (*reversed(own), *reversed(shared))
+        sources[source.name] = SourceLimits(names, source.declared.start_delay)
     return Limits(tasks, sources, caps, is_ordered=is_ordered)
 
 

@@ -143,6 +143,7 @@ class _Run:
                 self.commit = None
                 with self._failure_noted(stage, begin):
                     receipts = self._fan_out(stage, fan_outs, to_disk)
+                    self.journal.tell(events.StageFlushing, stage=stage.name)
                     rows = self._barrier(stage, receipts)
                     outputs = self._flush(stage, receipts, to_disk)
                     balance.check_outputs(stage.name, rows, outputs)

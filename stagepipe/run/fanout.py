@@ -19,7 +19,7 @@ from stagepipe.run import worker
 from stagepipe.run.limits import Limits
 
 PATIENCE_SECONDS = 0.5
-"""How long the loop waits for a result before it tells listeners what it waits for."""
+"""How long the loop waits for a result, and how often it tells listeners what it waits for."""
 
 
 class FanOut:
@@ -63,6 +63,7 @@ class FanOut:
         running: dict[Future[Receipt | Failure], Task] = {}
         try:
             self._await_warm()
+            told = float("-inf")
             while True:
                 now = time.monotonic()
                 while (task := limits.next_task(now)) is not None:
@@ -71,8 +72,9 @@ class FanOut:
                 if not running and limits.is_drained:
                     return
                 done = self._wait(running, limits.wake_at(now), now)
-                if not done:
+                if not done or now - told >= PATIENCE_SECONDS:
                     waiting(len(running))
+                    told = now
                 for future in done:
                     result = future.result()  # a broken pool raises here; the task is a suspect yet
                     task = running.pop(future)

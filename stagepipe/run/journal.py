@@ -94,7 +94,8 @@ class Journal:
 
     def task_started(self, stage: StagePlan, task: Task, size: int) -> None:
         """A chunk goes to a worker."""
-        self.tell(events.TaskStarted, **_about(stage, task, size))
+        files = len({segment.file.path for segment in task.chunk.segments})
+        self.tell(events.TaskStarted, files=files, **_about(stage, task, size))
 
     def task_finished(
         self, stage: StagePlan, task: Task, size: int, result: Receipt | Failure

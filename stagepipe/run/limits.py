@@ -46,6 +46,7 @@ class Limits:
         for task in tasks:
             self._queues.setdefault(task.chunk.source, deque()).append(task)
         self._order: Sequence[str] = list(self._queues)
+        self._position = {source: index for index, source in enumerate(self._order)}
         self._first_start: dict[str, float] = {}
 
     @property
@@ -91,7 +92,8 @@ class Limits:
         return min(times, default=None)
 
     def waiting_for(self, now: float) -> dict[str, str]:
-        """For each source with tasks left: what keeps them from starting."""
+        """For each source with tasks left: what keeps them from starting. Of several reasons, the
+        time; else the first of its caps."""
         return {
             source: blocked
             for source in self._queues
@@ -99,18 +101,18 @@ class Limits:
         }
 
     def _blocked_by(self, source: str, now: float) -> str | None:
-        for cap in self._sources[source].caps:
-            if self._held[cap] >= self._caps[cap]:
-                return cap
         opens = self._opens_at(source)
         if opens is None or opens > now:
             return "start_delay"
+        for cap in self._sources[source].caps:
+            if self._held[cap] >= self._caps[cap]:
+                return cap
         return None
 
     def _opens_at(self, source: str) -> float | None:
         """When the source's first task may start; None while the source before it waits."""
         delay = self._sources[source].start_delay
-        position = 0 if source in self._first_start or not delay else self._order.index(source)
+        position = 0 if source in self._first_start or not delay else self._position[source]
         if position == 0:
             return float("-inf")
         before = self._first_start.get(self._order[position - 1])

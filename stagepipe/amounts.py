@@ -21,6 +21,24 @@ def size(number: float) -> str:
     return f"{number:.0f} byte" + "s" * (round(number) != 1)
 
 
+def ticking(seconds: float) -> str:
+    """A time that goes on, in whole seconds: `4 s`, `3 min 20 s`."""
+    return f"{int(seconds)} s" if seconds < 60 else duration(int(seconds))
+
+
+def roughly(seconds: float) -> str:
+    """A time to come, no more exact than it is known: `5 s`, `40 s`, `3 min`, `2 h 10 min`."""
+    for limit, step in ((10, 1), (60, 5), (600, 30), (3600, 60)):
+        if seconds < limit:
+            seconds = max(round(seconds / step), 1) * step
+            break
+    else:
+        seconds = round(seconds / 600) * 600
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return duration(seconds).removesuffix(" 00 s")
+
+
 def duration(seconds: float) -> str:
     """`40 ms`, `0.4 s`, `12 s`, `3 min 20 s`, `1 h 05 min`."""
     if 0 < seconds < 0.0995:

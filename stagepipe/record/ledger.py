@@ -20,7 +20,7 @@ from filelock import FileLock
 from stagepipe.errors import StagepipeError
 from stagepipe.model import Output, Receipt, Rows, printable, to_plain
 
-VERSION = 1
+VERSION = 2
 BUSY_SECONDS = 30.0
 RUNNING = "running"
 MOVE_AWAY = "move it away to begin a new one: only history is lost, no finished part"
@@ -49,7 +49,7 @@ CREATE TABLE stages (
     status TEXT NOT NULL,
     read INTEGER, added INTEGER, written INTEGER, rejected INTEGER, dropped INTEGER,
     made INTEGER NOT NULL, taken INTEGER NOT NULL, dead INTEGER NOT NULL, retried INTEGER NOT NULL,
-    dropped_by TEXT NOT NULL, added_by TEXT NOT NULL,
+    dropped_by TEXT NOT NULL, added_by TEXT NOT NULL, rejected_by TEXT NOT NULL DEFAULT '{}',
     seconds REAL NOT NULL,
     PRIMARY KEY (run, position)
 ) STRICT;
@@ -103,6 +103,9 @@ CREATE TABLE outputs (
 ) STRICT;
 """
 
+_MIGRATIONS = {1: "ALTER TABLE stages ADD COLUMN rejected_by TEXT NOT NULL DEFAULT '{}';"}
+"""What makes of a ledger of a version one of the next."""
+
 Row = dict[str, Any]
 
 
@@ -132,7 +135,7 @@ class Ledger:
             self._db.row_factory = sqlite3.Row
             # SQLite's own waiting does not cover the change to WAL.
             with nullcontext() if must_exist else FileLock(path.with_name("ledger.lock")):
-                self._open()
+                self._open(is_only_read=must_exist)
         except (sqlite3.Error, OSError) as error:
             raise LedgerError(f"the ledger {path} cannot be used: {error}", MOVE_AWAY) from error
 
@@ -146,7 +149,7 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open(self) -> None:
+    def _open(self, *, is_only_read: bool) -> None:
         # WAL does not work on network file systems; SQLite then stays with its rollback journal.
         self._db.execute("PRAGMA journal_mode = WAL").close()
         self._db.execute("PRAGMA synchronous = NORMAL")
@@ -156,6 +159,10 @@ class Ledger:
             self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
         elif version > VERSION:
             raise sqlite3.DatabaseError(f"it was written by a newer stagepipe (version {version})")
+        elif not is_only_read:  # a look at the past leaves it as it is
+            for old in range(version, VERSION):
+                steps = f"{_MIGRATIONS[old]} PRAGMA user_version = {old + 1};"
+                self._db.executescript(f"BEGIN IMMEDIATE; {steps} COMMIT;")
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -318,6 +325,7 @@ class Ledger:
         for row in rows:
             row["dropped_by"] = json.loads(row["dropped_by"])
             row["added_by"] = json.loads(row["added_by"])
+            row["rejected_by"] = json.loads(row.get("rejected_by", "{}"))  # none before version 2
         return rows
 
     def outputs(self, run: str) -> list[Row]:

@@ -274,9 +274,11 @@ def _about(stage: StagePlan, task: Task, size: int) -> dict[str, Any]:
 def _ledger_stage(result: StageResult, receipts: Sequence[Receipt]) -> dict[str, Any]:
     dropped: Counter[str] = Counter()
     added: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
     for receipt in receipts:
         dropped.update(receipt.dropped)
         added.update(receipt.added)
+        rejected.update(receipt.rejected_by)
     return {
         "name": result.name,
         "status": result.status,
@@ -286,5 +288,6 @@ def _ledger_stage(result: StageResult, receipts: Sequence[Receipt]) -> dict[str,
         "retried": result.retried,
         "dropped_by": json.dumps(dropped, sort_keys=True),
         "added_by": json.dumps(added, sort_keys=True),
+        "rejected_by": json.dumps(rejected, sort_keys=True),
         "seconds": result.seconds,
     }

@@ -24,6 +24,7 @@ STAGE = {
     "retried": 0,
     "dropped_by": '{"cut": 2}',
     "added_by": "{}",
+    "rejected_by": '{"check": 1}',
     "seconds": 0.5,
 }
 FILE = PartFile("k.0.arrow", 1, 9, "ab")
@@ -70,6 +71,7 @@ def test_a_run_is_written_and_read(ledger: Ledger) -> None:
     assert run["ended"] >= run["started"]
     (stage,) = ledger.stages("r1")
     assert (stage["name"], stage["dropped_by"], stage["dropped"]) == ("parse", {"cut": 2}, 2)
+    assert stage["rejected_by"] == {"check": 1}
     made, failed = ledger.tasks("r1")
     assert (made["written"], failed["error"]) == (1, "no luck")
     assert ledger.reject_counts("r1")[0]["records"] == 2
@@ -119,6 +121,29 @@ def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="newer stagepipe") as caught:
         Ledger(path)
     assert "only history is lost" in (caught.value.hint or "")
+
+
+def test_a_ledger_of_version_1_is_read_and_goes_on(tmp_path: Path) -> None:
+    """A look leaves it as it is; the next run brings it up to date, and its history stays."""
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path) as ledger:
+        ledger.begin_run("r1", "p", None, 1, 1)
+        ledger.add_stage("r1", 0, STAGE, Rows(1, 0, 0, 1, 0))
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE stages DROP COLUMN rejected_by")
+        db.execute("PRAGMA user_version = 1")
+    with Ledger(path, must_exist=True) as ledger:
+        assert ledger.stages("r1")[0]["rejected_by"] == {}
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+    for run in ("r2", "r3"):
+        with Ledger(path) as ledger:
+            ledger.begin_run(run, "p", None, 1, 1)
+            ledger.add_stage(run, 0, STAGE, Rows(1, 0, 0, 1, 0))
+            assert ledger.stages("r1")[0]["rejected_by"] == {}
+            assert ledger.stages(run)[0]["rejected_by"] == {"check": 1}
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)
 
 
 def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def read_reference(
     if path.endswith(".parquet"):
         return pl.read_parquet(path, glob=False)
     if path.endswith(".arrow"):
-        return pl.read_ipc(path)
+        return pl.scan_ipc(path, glob=False, hive_partitioning=False).collect()
     texts = _texts(Path(path), null_values)
     keys = dict(key_types)
     columns = []

@@ -58,7 +58,7 @@ def apply_steps(
         rejected = len(tally.rejects) - before
         _count(step, height - rejected, result.height, tally, where)
         frame, height = result, result.height
-    return frame.collect() if _is_lazy(frame) else frame  # type: ignore[return-value, union-attr]
+    return frame.lazy().collect()
 
 
 def _apply(
@@ -92,10 +92,6 @@ def _apply(
             "give it a type of polars, such as pl.String",
         )
     return result
-
-
-def _is_lazy(frame: Any) -> bool:
-    return not hasattr(frame, "height")
 
 
 def _count(step: StepWork, height: int, result: int, tally: Tally, where: str) -> None:

@@ -24,7 +24,7 @@ def write(table: pa.Table, path: Path) -> int:
         pa.ipc.new_file(file, table.schema, options=options) as writer,
     ):
         writer.write_table(table)
-    return int(pl.scan_ipc(path).select(pl.len()).collect().item())
+    return int(pl.scan_ipc(path, glob=False).select(pl.len()).collect().item())
 
 
 def read(path: Path) -> pa.Table:
@@ -39,4 +39,4 @@ def scan(paths: Sequence[Path]) -> pl.LazyFrame:
     """The rows of parts, in this order, to be read when they are needed."""
     import polars as pl
 
-    return pl.scan_ipc(list(paths))
+    return pl.scan_ipc(list(paths), glob=False, hive_partitioning=False)

@@ -9,7 +9,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+import pyarrow as pa
 import pytest
+
+import stagepipe
 
 CSV = "id,word\n1,one\n2,two\n"
 PR_CAPBSET_DROP = 24
@@ -498,3 +502,38 @@ def test_spool_and_output_on_two_file_systems(letters: Any, tmp_path: Path) -> N
         assert names == {"letters", ".letters.manifest.json"}
     finally:
         shutil.rmtree(spool, ignore_errors=True)
+
+
+def test_a_folder_may_be_called_like_a_pattern(tmp_path: Path) -> None:
+    """What means something in a glob means nothing in the names of our own folders."""
+    odd = tmp_path / "x=1" / "[a]*{source}"
+    odd.mkdir(parents=True)
+    (tmp_path / "a.csv").write_text("id,word\n1,one\n2,two\n")
+    pl.DataFrame({"word": ["one", "two"], "more": [1, 2]}).write_parquet(odd / "more.parquet")
+    toml = """
+[pipeline]
+name = "odd"
+[[source]]
+name = "s"
+files = "../../a.csv"
+[schema.columns]
+id = "int64"
+word = "string"
+[[stage]]
+name = "joined"
+steps = [{ use = "join", file = "more.parquet", on = "word" }]
+sink = { path = "table" }
+[[stage]]
+name = "sorted"
+steps = [{ use = "sort", by = ["id"], descending = true }]
+[[stage]]
+name = "again"
+steps = [{ use = "sort", by = ["word"] }]
+sink = { use = "arrow", path = "all.arrow" }
+"""
+    (odd / "pipeline.toml").write_text(toml)
+    result = stagepipe.run(stagepipe.load(odd / "pipeline.toml"), jobs=1)
+    assert result.error is None
+    with pa.OSFile(str(odd / "out/all.arrow")) as file:
+        table = pa.ipc.open_file(file).read_all()
+    assert table.to_pydict() == {"id": [1, 2], "word": ["one", "two"], "more": [1, 2]}

@@ -47,7 +47,7 @@ class ArrowSink:
         path = new_file()
         with _writer(path, table.schema, ArrowOptions(**options)) as writer:
             writer.write_table(table.combine_chunks())
-        rows = int(pl.scan_ipc(path).select(pl.len()).collect().item())
+        rows = int(pl.scan_ipc(path, glob=False).select(pl.len()).collect().item())
         return [Encoded(path, rows)]
 
     def decode(self, path: Path) -> pl.DataFrame:
@@ -60,7 +60,7 @@ class ArrowSink:
         """The rows of files, in this order."""
         import polars as pl
 
-        return pl.scan_ipc(list(paths))
+        return pl.scan_ipc(list(paths), glob=False, hive_partitioning=False)
 
     def commit(self, parts: Sequence[Part], place: Place, options: Mapping[str, Any]) -> Output:
         """Show the parts as one file, or as a folder of files."""

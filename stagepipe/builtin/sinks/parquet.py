@@ -83,7 +83,7 @@ class ParquetSink:
         """The rows of files, in this order."""
         import polars as pl
 
-        return pl.scan_parquet(list(paths))
+        return pl.scan_parquet(list(paths), glob=False, hive_partitioning=False)
 
     def commit(self, parts: Sequence[Part], place: Place, options: Mapping[str, Any]) -> Output:
         """Show the parts as a folder of files, or as one file that the parts' rows are written to

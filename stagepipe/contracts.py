@@ -211,7 +211,8 @@ class Place(Protocol):
 class Sink(Protocol):
     """Writes one kind of output: `encode` in the workers, in parallel; `commit` in the parent,
     alone, with the parts in chunk order. `suffix` is the ending of its files; `options` is a
-    dataclass whose fields are the sink's own options: their annotations check the pipeline file."""
+    dataclass whose fields are the sink's own options: their annotations check the pipeline file,
+    and its docstring is its help."""
 
     @property
     def suffix(self) -> str: ...  # noqa: D102 - see above

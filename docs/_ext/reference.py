@@ -1,4 +1,4 @@
-"""Writes the references of keys, steps, hooks and commands from the code, before Sphinx reads.
+"""Writes the references of keys, steps, sinks, hooks and commands from the code for Sphinx.
 
 Each page is a function that returns MyST text, so that the tests can ask it the same. A page is
 written only when its text differs, under a temporary name first: several builds may run at once.
@@ -13,7 +13,7 @@ import re
 import tempfile
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ TABLES = (
 )
 
 # What a value of a key may look like where the JSON Schema says it less plainly.
-PROBES = ("https://example.org/a.csv", "orders.parquet")
+PROBES = ("https://example.org/a.csv",)
 
 
 def keys_page() -> str:
@@ -187,27 +187,50 @@ def _safe(text: str) -> str:
 
 def steps_page() -> str:
     """The built-in steps, by name: help, and options with type and default."""
-    from stagepipe.builtin.steps import STEPS
+    from stagepipe.builtin import stagepipe_steps
 
-    return "\n".join(line for name in STEPS for line in _step_lines(name, STEPS[name]))
+    found = stagepipe_steps()
+    return "\n".join(line for name in found for line in _step_lines(name, found[name]))
 
 
 def _step_lines(name: str, function: Callable[..., Any]) -> Iterator[str]:
-    summary, helps = _google(inspect.getdoc(function) or "")
-    hints = typing.get_type_hints(function)
-    yield from (f"### `{name}`", "", _safe(summary), "")
+    from stagepipe.contracts import MARK
+
+    is_over_all = getattr(function, MARK).scope == "all"
+    note = " **Needs all rows: a later stage begins with it.**" if is_over_all else ""
+    parameters = inspect.signature(function).parameters.values()
+    options = [each for each in parameters if each.kind is each.KEYWORD_ONLY]
+    yield from _option_lines(name, function, options, note)
+
+
+def sinks_page() -> str:
+    """The built-in sinks, by name: help, and options with type and default."""
+    from stagepipe.builtin import stagepipe_sinks
+
+    lines: list[str] = []
+    for name, sink in stagepipe_sinks().items():
+        options = inspect.signature(sink.options).parameters.values()
+        lines += _option_lines(name, sink.options, options)
+    return "\n".join(lines)
+
+
+def _option_lines(
+    name: str, owner: Any, options: Iterable[inspect.Parameter], note: str = ""
+) -> Iterator[str]:
+    """What has options: its heading, the help of its docstring, and a table of them."""
+    summary, helps = _google(inspect.getdoc(owner) or "")
+    hints = typing.get_type_hints(owner)
+    yield from (f"### `{name}`", "", _safe(summary) + note, "")
     yield from ("| option | type | default | meaning |", "|---|---|---|---|")
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind is not parameter.KEYWORD_ONLY:
-            continue
-        is_required = parameter.default is parameter.empty
-        default = parameter.default
+    for option in options:
+        is_required = option.default is option.empty
+        default = option.default
         yield _row(
             (
-                f"`{parameter.name}`",
-                annotation_words(hints[parameter.name]),
+                f"`{option.name}`",
+                annotation_words(hints[option.name]),
                 "required" if is_required else "none" if default is None else f"`{_toml(default)}`",
-                _capital(_safe(helps.get(parameter.name, ""))),
+                _capital(_safe(helps.get(option.name, ""))),
             )
         )
     yield ""
@@ -243,7 +266,7 @@ def annotation_words(hint: Any) -> str:
         return " or ".join(f"`{_toml(value)}`" for value in inner)
     if origin in (typing.Union, types.UnionType):
         return " or ".join(annotation_words(each) for each in inner if each is not type(None))
-    if origin is list:
+    if origin in (list, tuple):
         return f"list of {annotation_words(inner[0])}s"
     if origin is dict:
         several = typing.get_origin(inner[1]) in (typing.Union, types.UnionType)
@@ -288,6 +311,7 @@ def commands_page() -> str:
 PAGES: Mapping[str, Callable[[], str]] = {
     "keys.md": keys_page,
     "steps.md": steps_page,
+    "sinks.md": sinks_page,
     "hooks.md": hooks_page,
     "commands.md": commands_page,
 }

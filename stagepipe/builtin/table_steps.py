@@ -292,5 +292,4 @@ def _unless_any(
 TABLE_STEPS = {
     function.__name__: function for function in (deduplicate, sort, aggregate, pivot, join_table)
 }
-"""Not yet among the built-in steps: `stagepipe_steps` in `stagepipe.builtin` has to return
-`STEPS | TABLE_STEPS` when plugins may have `scope="all"`."""
+"""The built-in steps over all rows, by their names in a pipeline file."""

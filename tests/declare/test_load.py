@@ -175,7 +175,7 @@ attempts = 3
         "orders.toml:30:15: the step lacks 'use'",
         "orders.toml:31:23: path in the sink is '../b', which leaves the output folder;"
         " leave '..' out",
-        "orders.toml:31:52: on_existing in the sink must be 'error', 'replace' or 'append',"
+        "orders.toml:31:38: on_existing in the sink must be 'error', 'replace' or 'append',"
         " got 'appand'; did you mean 'append'?",
         "orders.toml:33:1: attempts in [stage.errors] is not available yet; leave it out",
         "orders.toml:34:1: unknown key 'sorce' in the pipeline file; did you mean 'source'?",

@@ -95,15 +95,35 @@ def test_every_hook_is_on_the_page_of_hooks(built: Path, reference: ModuleType) 
 
 
 def test_every_built_in_step_is_on_the_page_of_steps(built: Path) -> None:
-    from stagepipe.builtin.steps import STEPS
+    from stagepipe.builtin import stagepipe_steps
 
     text = (built / "steps.txt").read_text()
-    for name in STEPS:
+    for name in stagepipe_steps():
         assert f'"{name}"\n---' in text, name
 
 
-def test_every_option_of_a_built_in_step_has_help(reference: ModuleType) -> None:
-    rows = [line for line in reference.steps_page().splitlines() if line.startswith("| `")]
+def test_steps_over_all_rows_are_marked(reference: ModuleType) -> None:
+    from stagepipe.builtin.table_steps import TABLE_STEPS
+
+    parts = reference.steps_page().split("### `")[1:]
+    marked = {part.partition("`")[0] for part in parts if "**Needs all rows" in part}
+    assert marked == TABLE_STEPS.keys()
+
+
+def test_every_built_in_sink_is_on_the_page_of_the_pipeline_file(built: Path) -> None:
+    from stagepipe.builtin import stagepipe_sinks
+
+    text = (built / "pipeline-file.txt").read_text().split("\nSinks\n")[1]
+    for name, sink in stagepipe_sinks().items():
+        part = text.split(f'"{name}"\n---')[1]
+        for option in sink.options.__dataclass_fields__:
+            assert f'"{option}"' in part, f"{option} of {name}"
+
+
+@pytest.mark.parametrize("page", ["steps", "sinks"])
+def test_every_option_has_help(reference: ModuleType, page: str) -> None:
+    text = getattr(reference, f"{page}_page")()
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
     assert rows
     assert not [row for row in rows if row.endswith("|  |")]
 

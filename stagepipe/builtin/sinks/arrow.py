@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ArrowOptions:
-    """What a pipeline file may say beside `use`, `path` and `on_existing`."""
+    """Arrow IPC files (Feather, version 2), which keep every type.
+
+    Args:
+        compression: how the columns are compressed.
+    """
 
     compression: Literal["zstd", "lz4", "none"] = "zstd"
 

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CsvOptions:
-    """What a pipeline file may say beside `use`, `path` and `on_existing`."""
+    """Delimited text in UTF-8, with quotes where they are needed. Times are ISO 8601.
+
+    Args:
+        delimiter: what stands between two fields, one ASCII character.
+        null_value: what stands for a missing value. An empty text is written as `""`.
+        header: whether the first line has the columns' names, in each file of a folder.
+    """
 
     delimiter: str = ","
     null_value: str = ""

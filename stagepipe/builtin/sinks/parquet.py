@@ -28,8 +28,15 @@ DIGITS_OF_INT64 = 18
 
 @dataclass(frozen=True, slots=True)
 class ParquetOptions:
-    """What a pipeline file may say beside `use`, `path` and `on_existing`. `partition_by` are
-    columns that go into the names of folders, `row_group_rows` is at most so many rows."""
+    """Parquet files, for all who read tables column by column. Encodings are chosen from the rows.
+
+    Args:
+        partition_by: columns that go into the names of folders, as in `country=DE`, instead of into
+            the files; readers give their values back as their own types. For a folder only.
+        row_group_rows: at most so many rows in a row group.
+        compression: how the columns are compressed.
+        compression_level: what the compression takes as its level; 1 for `zstd` when left out.
+    """
 
     partition_by: tuple[str, ...] = ()
     row_group_rows: int = 2**20

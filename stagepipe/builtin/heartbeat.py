@@ -72,7 +72,7 @@ def _beginning(pace: Pace) -> str:
     total = pace.tasks.total()
     taken = f"{_tasks(pace.taken)} taken from before" if pace.taken else ""
     todo = f"{_tasks(total)} to make, {size(pace.bytes_total)} to read" if total else ""
-    return "begins, " + ", ".join(piece for piece in (todo, taken) if piece)
+    return "begins, " + (", ".join(piece for piece in (todo, taken) if piece) or "nothing to do")
 
 
 def committed(event: events.StageCommitted) -> str:

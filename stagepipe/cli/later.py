@@ -13,7 +13,6 @@ from stagepipe.errors import UsageError
 LATER = (
     ("convert",),
     ("guess",),
-    ("preview",),
     ("replay",),
     ("verify",),
     ("plugins", "new"),

@@ -59,7 +59,7 @@ def command(
         with out.stream() as stream:
             rejects.write_csv((_mended(reject) for reject in found), stream)
     elif as_json:
-        out.json_list(_object(reject) for reject in found)
+        out.json_list(reject_object(reject) for reject in found)
     else:
         with out.stream() as stream:
             for line in _lines(found, row, source):
@@ -93,25 +93,31 @@ def _mended(reject: Reject) -> Reject:
     return reject._replace(**texts)  # type: ignore[arg-type]  # only texts are replaced
 
 
-def _object(reject: Reject) -> dict[str, Any]:
+def reject_object(reject: Reject) -> dict[str, Any]:
+    """A reject as JSON: the fixed columns."""
     raw = None if reject.raw is None else reject.raw.decode("utf-8", "backslashreplace")
     return {**reject._asdict(), "raw": raw}
+
+
+def reject_lines(reject: Reject, width: int = RAW_WIDTH + 6) -> Iterator[str]:
+    """A reject for a person: where it is, why it was rejected, and the beginning of its bytes."""
+    place = reject.file or reject.source
+    yield f"{place}:{reject.line}" if reject.line is not None else place
+    what = reject.reason
+    if reject.column is not None:
+        what += f" in column {reject.column!r}"
+    if reject.value is not None:
+        what += f": {shortened(repr(reject.value), VALUE_WIDTH)}"
+    yield f"    {what}" + (f" (also {reject.also})" if reject.also else "")
+    if reject.raw is not None:
+        text = reject.raw.decode("utf-8", "backslashreplace")
+        yield f"    | {shortened(text, width - 6)}"
 
 
 def _lines(found: Iterable[Reject], row: dict[str, Any], source: str | None) -> Iterator[str]:
     number = 0
     for reject in found:
         number += 1
-        place = reject.file or reject.source
-        yield f"{place}:{reject.line}" if reject.line is not None else place
-        what = reject.reason
-        if reject.column is not None:
-            what += f" in column {reject.column!r}"
-        if reject.value is not None:
-            what += f": {shortened(repr(reject.value), VALUE_WIDTH)}"
-        yield f"    {what}" + (f" (also {reject.also})" if reject.also else "")
-        if reject.raw is not None:
-            text = reject.raw.decode("utf-8", "backslashreplace")
-            yield f"    | {shortened(text, RAW_WIDTH)}"
+        yield from reject_lines(reject)
     of = f" of source {source!r}" if source else ""
     yield f"{count(number, 'rejected record')}{of} in run {row['run']} of {row['pipeline']}"

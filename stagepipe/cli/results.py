@@ -54,6 +54,16 @@ class Results:
             write_through=False,
         )
 
+    @property
+    def width(self) -> int | None:
+        """The columns of the terminal that stdout is; None where it is none."""
+        if not os.isatty(self._kept):
+            return None
+        try:
+            return os.get_terminal_size(self._kept).columns or None
+        except OSError:
+            return None
+
     def lines(self, *lines: str) -> None:
         """Write lines of text, each of them on one line whatever stands in it."""
         with self.stream() as stream:

@@ -155,7 +155,7 @@ def make_plan(checked: Checked, *, fresh: bool = False) -> Plan:
     """
     pipeline = checked.pipeline
     sources, skipped = leave_out(pipeline, find_files(pipeline))
-    how = {source.name: _source_work(source) for source in sources}
+    how = {source.name: source_work(source) for source in sources}
     checked = replace(checked, work=replace(checked.work, sources=how))
     all_chunks = tuple(_chunks(checked, sources))
     receipts = {} if fresh else spool_of(pipeline).receipts()
@@ -226,7 +226,7 @@ def _chunks(checked: Checked, sources: Sequence[SourceFiles]) -> Iterator[Chunk]
 def _segments(checked: Checked, source: SourceFiles) -> Iterator[Segment]:
     pipeline = checked.pipeline
     reader = checked.plugins.reader(source.declared.use)
-    options = _source_work(source).options
+    options = source_work(source).options
     needs_lines = "line" in checked.work.table.provenance
     for file in source.files:
         cuts: Sequence[int] = ()
@@ -241,7 +241,8 @@ def _segments(checked: Checked, source: SourceFiles) -> Iterator[Segment]:
         yield from chunks.segments(file, cuts, lines)
 
 
-def _source_work(source: SourceFiles) -> SourceWork:
+def source_work(source: SourceFiles) -> SourceWork:
+    """How workers read a source."""
     declared = source.declared
     dialect = {name: getattr(declared.csv, name) for name in ("delimiter", "quote", "null_values")}
     return SourceWork(declared.use, dialect)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +94,27 @@ class Project:
             stderr=subprocess.PIPE,
             **settings,
         )
+
+    def on_terminal(self, *words: str, columns: int) -> list[str]:
+        """The lines that a terminal of so many columns is sent."""
+        leader, follower = pty.openpty()
+        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        process = subprocess.Popen(
+            command(*words),
+            cwd=self.folder,
+            env=environment(TERM="xterm"),
+            stdin=subprocess.DEVNULL,
+            stdout=follower,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(follower)
+        told = b""
+        with contextlib.suppress(OSError):  # the last one who could write has left
+            while block := os.read(leader, 4096):
+                told += block
+        os.close(leader)
+        assert process.wait(timeout=60) == 0, told
+        return told.decode().splitlines()
 
     def environment(self) -> dict[str, str]:
         """What the program finds in its environment."""

@@ -66,7 +66,6 @@ def test_run_refused(project, words: tuple[str, ...], message: str) -> None:
     [
         (("convert", "a.csv", "-o", "out"), "convert"),
         (("-q", "guess", "a.csv"), "guess"),
-        (("preview", "-n", "5"), "preview"),
         (("replay", "--help"), "replay"),
         (("verify",), "verify"),
         (("plugins", "new", "prices"), "plugins new"),

@@ -124,7 +124,7 @@ def _wants_json(session: Session) -> bool:
 
 def _object(session: Session, error: StagepipeError) -> dict[str, Any]:
     """What `--json` prints of an error."""
-    if session.command == "run":
+    if session.command in ("run", "convert"):
         return _run_object(session, error)
     if session.command == "check":
         return _check_object(error)

@@ -14,7 +14,6 @@ from stagepipe.cli.options import as_json, history, loudness, option
 from stagepipe.cli.session import session
 from stagepipe.cli.wording import count, path_here, shortened, shown
 from stagepipe.errors import UsageError
-from stagepipe.model import printable
 
 if TYPE_CHECKING:
     from stagepipe.model import Reject
@@ -57,7 +56,7 @@ def command(
     found: Iterable[Reject] = rejects.read(path, source) if path else ()
     if as_csv:
         with out.stream() as stream:
-            rejects.write_csv((_mended(reject) for reject in found), stream)
+            rejects.write_csv(found, stream)
     elif as_json:
         out.json_list(reject_object(reject) for reject in found)
     else:
@@ -81,16 +80,6 @@ def _format(ctx: click.Context, as_csv: bool, as_json: bool) -> tuple[bool, bool
         raise UsageError("--csv and --json cannot stand together", "leave one out")
     session().as_json = given == ["as_json"]
     return given == ["as_csv"], given == ["as_json"]
-
-
-def _mended(reject: Reject) -> Reject:
-    """A reject whose texts can be written as UTF-8."""
-    texts = {
-        name: printable(value)
-        for name, value in zip(reject._fields, reject, strict=True)
-        if isinstance(value, str)
-    }
-    return reject._replace(**texts)  # type: ignore[arg-type]  # only texts are replaced
 
 
 def reject_object(reject: Reject) -> dict[str, Any]:

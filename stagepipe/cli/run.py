@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -45,30 +45,30 @@ def command(
         here.command = "plan"
         show_plan(here, pipeline, overrides, fresh, as_json)
         return 0
-    _get_ready(here)
-    from stagepipe.cli.logs import Whereabouts
-    from stagepipe.cli.watching import screen
+    get_ready(here)
     from stagepipe.plan.loading import load
-    from stagepipe.run.engine import run
 
     declared = load(pipeline, overrides)
-    here.pipeline = declared.name
-    whereabouts = Whereabouts()
-    whereabouts.attach()
-    result = run(
-        declared,
-        jobs=jobs,
-        fresh=fresh,
-        keep_going=keep_going,
-        fail_fast=fail_fast,
-        listeners=[here.signals.insist, whereabouts],
-        screen=screen(here),
+    result = execute(
+        here, declared, jobs=jobs, fresh=fresh, keep_going=keep_going, fail_fast=fail_fast
     )
-    _tell(here, result, declared, _flags(pipeline), as_json)
+    tell(here, result, declared, _flags(pipeline), as_json)
     return result.exit_code
 
 
-def _get_ready(here: Session) -> None:
+def execute(here: Session, declared: Pipeline, **how: Any) -> RunResult:
+    """Run a pipeline and let the user watch. `how` is as `stagepipe.run` has it."""
+    from stagepipe.cli.logs import Whereabouts
+    from stagepipe.cli.watching import screen
+    from stagepipe.run.engine import run
+
+    here.pipeline = declared.name
+    whereabouts = Whereabouts()
+    whereabouts.attach()
+    return run(declared, listeners=[here.signals.insist, whereabouts], screen=screen(here), **how)
+
+
+def get_ready(here: Session) -> None:
     """Have the fork server import what workers need while this process imports what it needs."""
     from stagepipe.builtin.executors import ProcessPool
     from stagepipe.run import WORKER_MODULES
@@ -77,10 +77,15 @@ def _get_ready(here: Session) -> None:
     ProcessPool().prepare(WORKER_MODULES)
 
 
-def _tell(
-    here: Session, result: RunResult, declared: Pipeline, flags: tuple[str, ...], as_json: bool
+def tell(
+    here: Session,
+    result: RunResult,
+    declared: Pipeline,
+    flags: tuple[str, ...] | None,
+    as_json: bool,
 ) -> None:
-    """Say how it went: the error to stderr, the rest to stdout."""
+    """Say how it went: the error to stderr, the rest to stdout. `flags` are those by which the
+    commands that look back find the run; None where there is nothing left to look at."""
     here.exit_code = result.exit_code
     here.signals.is_ending = True
     if result.error is not None:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from stagepipe.run.result import RunResult
 
 
-def summary(result: RunResult, pipeline: Pipeline, flags: tuple[str, ...]) -> Iterator[str]:
-    """The lines. `flags` are what the commands that look back need to find the pipeline."""
+def summary(result: RunResult, pipeline: Pipeline, flags: tuple[str, ...] | None) -> Iterator[str]:
+    """The lines. `flags` are what the commands that look back need to find the pipeline; None when
+    they would find nothing."""
     took = duration(result.seconds)
     yield f"{pipeline.name}: {result.status} in {took} (run {result.run})"
     yield from _rows(result, pipeline)
@@ -33,8 +34,9 @@ def summary(result: RunResult, pipeline: Pipeline, flags: tuple[str, ...]) -> It
         yield field("outputs", "none: nothing was committed")
     if result.rejects is not None:
         yield field("rejects", path_here(pipeline.folder / result.rejects))
-        yield field("", f"read them with: {command_line('rejects', *flags)}")
-    if result.error is not None:
+        if flags is not None:
+            yield field("", f"read them with: {command_line('rejects', *flags)}")
+    if result.error is not None and flags is not None:
         yield from _next(result, flags)
 
 

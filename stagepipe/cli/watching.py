@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import sys
+from collections.abc import Callable
 
 from stagepipe.cli.results import STDERR
 from stagepipe.cli.session import Session
@@ -21,7 +22,18 @@ def screen(session: Session) -> Screen:
         return Screen()
     if is_display_wanted(session):
         return Screen(is_terminal=True)
-    return Screen(tell=_log if session.is_log_json else _print)
+    return Screen(tell=_teller(session))
+
+
+def say_lines(session: Session, *lines: str) -> None:
+    """Tell what was done before a run began, on stderr; nothing when only errors are wanted."""
+    if not session.quiet:
+        for line in lines:
+            _teller(session)(line, {})
+
+
+def _teller(session: Session) -> Callable[[str, Fields], None]:
+    return _log if session.is_log_json else _print
 
 
 def is_display_wanted(session: Session) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from stagepipe.errors import TaskError
-from stagepipe.model import Receipt, Reject, SegmentCount
+from stagepipe.model import Receipt, Reject, SegmentCount, printable
 from stagepipe.record.spool import Spool
 
 if TYPE_CHECKING:
@@ -93,14 +93,19 @@ def count(path: Path, stage: str) -> dict[tuple[str, str | None, str], int]:
 
 
 def write_csv(rejects: Iterable[Reject], out: IO[str]) -> None:
-    """The fixed columns as CSV. Bytes that are no UTF-8 stand as `\\xNN` in `raw`."""
+    """The fixed columns as CSV. Bytes that are no UTF-8 stand as `\\xNN`."""
     import csv
 
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     for reject in rejects:
-        raw = None if reject.raw is None else reject.raw.decode("utf-8", "backslashreplace")
-        writer.writerow(reject._replace(raw=raw))  # type: ignore[arg-type]
+        writer.writerow(map(_in_csv, reject))
+
+
+def _in_csv(value: str | int | bytes | None) -> str | int | None:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return printable(value) if isinstance(value, str) else value
 
 
 def _schema() -> pa.Schema:

@@ -64,7 +64,6 @@ def test_run_refused(project, words: tuple[str, ...], message: str) -> None:
 @pytest.mark.parametrize(
     ("words", "name"),
     [
-        (("convert", "a.csv", "-o", "out"), "convert"),
         (("-q", "guess", "a.csv"), "guess"),
         (("replay", "--help"), "replay"),
         (("verify",), "verify"),

@@ -1,0 +1,98 @@
+"""`stagepipe convert`: files into one table, without a pipeline file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from stagepipe.cli.command import Command
+from stagepipe.cli.options import as_json, loudness, option
+from stagepipe.cli.session import session
+from stagepipe.cli.wording import command_line, count, table
+
+if TYPE_CHECKING:
+    from stagepipe.plan.sampling import Sample
+
+log = logging.getLogger("stagepipe")
+
+
+@click.command("convert", cls=Command, short_help="Convert CSV files, without a pipeline file.")
+@click.argument("files", nargs=-1, required=True, type=click.Path())
+@option(
+    "-o",
+    "--output",
+    "out",
+    required=True,
+    metavar="OUT",
+    type=click.Path(),
+    help="Where the rows go: one file for an ending in .parquet, .csv or .arrow, else a folder.",
+)
+@option(
+    "--format",
+    "kind",
+    type=click.Choice(["parquet", "csv", "arrow"]),
+    help="The kind of files in a folder.  [default: parquet]",
+)
+@option(
+    "--save",
+    metavar="FILE",
+    type=click.Path(),
+    help="Write the pipeline file that the conversion stands for, to change it and run it.",
+)
+@as_json
+@loudness
+def command(
+    files: tuple[str, ...], out: str, kind: str | None, save: str | None, *, as_json: bool
+) -> int:
+    """Convert CSV files (UTF-8, with a header, all with the same one) into one table.
+
+    Delimiter and types are guessed from the beginning of the files and said on stderr. A type is
+    taken only if every value comes back as the same text: 08123 stays a string. What does not fit
+    later is a reject, kept beside OUT as OUT.rejects.csv.
+    """
+    from stagepipe.cli.run import execute, get_ready, tell
+    from stagepipe.cli.watching import say_lines
+    from stagepipe.run import convert
+
+    here = session()
+    target = convert.Target.of(out, kind, save)
+    get_ready(here)
+    from stagepipe.plan.sampling import sample
+
+    found = sample(files)
+    say_lines(here, *_lines(found))
+    for warning in _warnings(found):
+        log.warning("%s", warning)
+    declared = convert.declare(found, target)
+    if save is not None:
+        convert.save(found, target, command_line(*here.words))
+    result = convert.convert(declared, target, lambda pipeline: execute(here, pipeline))
+    tell(here, result, declared, None, as_json)
+    return result.exit_code
+
+
+def _lines(found: Sample) -> Iterator[str]:
+    """What was guessed, a line for each column."""
+    from stagepipe.run.convert import seen
+
+    others = len(found.files) - 1
+    what = f"{found.files[0]} and {count(others, 'other')}" if others else found.files[0]
+    columns = count(len(found.columns), "column")
+    yield f"{what}: {columns} divided by {found.delimiter!r}, types guessed from {seen(found)}"
+    yield from table(
+        [[column.name, column.type, column.because or ""] for column in found.columns], indent="  "
+    )
+
+
+def _warnings(found: Sample) -> Iterator[str]:
+    first = found.files[0]
+    if found.is_header_odd:
+        yield f"the first record of {first} looks like no header, and is taken for one"
+    if found.not_utf8 is not None:
+        yield (
+            f"{found.not_utf8} is not all UTF-8: such records become rejects; "
+            "`iconv -f WINDOWS-1252 -t UTF-8` may convert it"
+        )

@@ -21,6 +21,7 @@ from stagepipe.plan.planner import check, source_work
 from stagepipe.plan.work import SourceWork, StageWork, Work
 from stagepipe.plugins import Plugins
 from stagepipe.run.applying import RECORD, StepReject, Tally, apply_steps
+from stagepipe.run.reading import no_rows, with_provenance
 
 if TYPE_CHECKING:
     import polars as pl
@@ -104,15 +105,14 @@ def _source_preview(
         if missing <= 0:
             break
         try:
-            found.append(_beginning(reader, work, how, file, missing))
+            found.append(_beginning(reader, work, how, source.name, file, missing))
         except DeadSegment as dead:
             error = f"{printable(file.path)}: {dead}"
             break
         except OSError as trouble:
             error = f"{printable(file.path)}: cannot be read: {trouble.strerror}"
             break
-    empty = pa.schema([(c.name, c.arrow_type) for c in work.table.columns]).empty_table()
-    table = pa.concat_tables([empty, *(each.table for each in found)])
+    table = pa.concat_tables([no_rows(work.table), *(each.table for each in found)])
     tally = Tally()
     rejects = [reject for each in found for reject in each.rejects]
     frame, trouble_in_step = _stepped(table, stage, tally, source.name)
@@ -133,7 +133,7 @@ def _source_preview(
 
 
 def _beginning(
-    reader: Reader, work: Work, how: SourceWork, file: InputFile, wanted: int
+    reader: Reader, work: Work, how: SourceWork, source: str, file: InputFile, wanted: int
 ) -> _Beginning:
     """The first `wanted` records of a file, as far as it has them. Raises DeadSegment, OSError."""
     path = Path(work.folder) / file.path
@@ -143,7 +143,7 @@ def _beginning(
         is_whole = end == file.size
         is_stuck = not is_whole and end == before and length >= LONGEST_RECORD
         if is_whole or (end and not is_stuck):
-            found = _first(_read(reader, path, work, how, file, end), wanted)
+            found = _first(_read(reader, work, how, source, file, end), wanted)
             if found.records == wanted or is_whole:
                 return found
         elif is_stuck:
@@ -164,16 +164,17 @@ def _end(reader: Reader, path: Path, size: int, length: int, how: SourceWork) ->
 
 
 def _read(
-    reader: Reader, path: Path, work: Work, how: SourceWork, file: InputFile, end: int
+    reader: Reader, work: Work, how: SourceWork, source: str, file: InputFile, end: int
 ) -> _Beginning:
-    with path.open("rb") as stream:
+    with (Path(work.folder) / file.path).open("rb") as stream:
         data = stream.read(end)
-    segment = Segment(file, 0, len(data))
+    segment = Segment(file, 0, len(data), first_line=1)
     result = reader.read(data, data, segment, work.table, how.options, with_places=True)
     assert result.places is not None
     places = zip(*(result.places[name].to_pylist() for name in ("offset", "line")), strict=True)
     rejects = [reject._replace(file=printable(file.path)) for reject in result.rejects]
-    return _Beginning(file, result.table, list(places), rejects, data)
+    table = with_provenance(result, source, segment, work.table)
+    return _Beginning(file, table, list(places), rejects, data)
 
 
 def _first(found: _Beginning, wanted: int) -> _Beginning:
@@ -226,5 +227,5 @@ def _of_steps(
             file=printable(beginning.file.path),
             line=line,
             byte_offset=offset,
-            raw=reader.record_at(beginning.data, offset, how.options),
+            raw=reader.record_at(beginning.data, offset, how.options)[1],
         )

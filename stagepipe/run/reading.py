@@ -65,13 +65,13 @@ def read_chunk(
             counts.append(SegmentCount(segment.file, segment.start, segment.end, dead=why))
             continue
         counts.append(_count(segment, result, sha256))
-        table = _with_provenance(result, chunk, segment, work.table.provenance)
+        table = with_provenance(result, chunk.source, segment, work.table)
         if with_records:
             table = table.append_column(RECORD, _records(result, number, segment))
         tables.append(table)
         rejects += [(number, _placed(reject, chunk, segment)) for reject in result.rejects]
     if not tables:
-        return ChunkRows(_empty(work.table, with_records), counts, rejects)
+        return ChunkRows(no_rows(work.table, with_records=with_records), counts, rejects)
     return ChunkRows(pa.concat_tables(tables), counts, rejects)
 
 
@@ -95,19 +95,20 @@ def _placed(reject: Reject, chunk: Chunk, segment: Segment) -> Reject:
     )
 
 
-def _with_provenance(
-    result: SegmentResult, chunk: Chunk, segment: Segment, provenance: Sequence[str]
+def with_provenance(
+    result: SegmentResult, source: str, segment: Segment, spec: TableSpec
 ) -> pa.Table:
+    """A reader's rows with the columns that say where they are from, as far as these are wanted."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     table = result.table
-    for name in provenance:
+    for name in spec.provenance:
         if name == "line":
             assert result.places is not None
             values = pc.add(result.places["line"], segment.first_line - 1)
         else:
-            text = chunk.source if name == "source" else segment.file.path
+            text = source if name == "source" else segment.file.path
             values = pa.repeat(pa.scalar(printable(text)), table.num_rows)
         table = table.append_column(f"_{name}", values)
     return table
@@ -122,7 +123,8 @@ def _records(result: SegmentResult, number: int, segment: Segment) -> pa.Chunked
     return pc.add(result.places["offset"], base)
 
 
-def _empty(spec: TableSpec, with_records: bool) -> pa.Table:
+def no_rows(spec: TableSpec, *, with_records: bool = False) -> pa.Table:
+    """A table like those of segments, without rows."""
     import pyarrow as pa
 
     fields = [(c.name, c.arrow_type) for c in spec.columns]

@@ -49,7 +49,7 @@ TYPES = {
     "count": pl.Int64(),
 }
 TAGS = ("red", "green", "blue", "grey")
-NOTES = st.text(st.sampled_from('ab ,;"\n\r\'é|0'), min_size=1, max_size=8)
+NOTES = st.text(st.sampled_from("ab ,;\"\n\r'é|0"), min_size=1, max_size=8)
 FILES = ("one/a.csv", "one/b.csv", "one/c.csv", "two/a.csv", "two/deep/b.csv")
 REFERENCE = {"tag": ["red", "blue", "violet"], "code": [7, None, 9], "name": ["R", "B,\n", None]}
 
@@ -174,7 +174,7 @@ class Steps:
         return {"column": column, "expression": self.draw(st.sampled_from(expressions))}
 
     def join(self) -> Any:
-        keys = [name for name in self.of(pl.String)]
+        keys = list(self.of(pl.String))
         if not keys:
             return None
         options: dict[str, Any] = {

@@ -202,9 +202,10 @@ class Place(Protocol):
         ...
 
     def publish_joined(
-        self, parts: Sequence[Part], join: Callable[[Sequence[Part], Path], None]
+        self, parts: Sequence[Part], join: Callable[[Sequence[Part], Path], int]
     ) -> Output:
-        """Show what `join` makes of these parts as one file; or change nothing."""
+        """Show what `join` makes of these parts as one file, of which it returns how many rows it
+        holds; or change nothing."""
         ...
 
 
@@ -219,8 +220,11 @@ class Sink(Protocol):
     @property
     def options(self) -> type: ...  # noqa: D102 - see above
 
-    def faults(self, options: Mapping[str, Any], *, is_file: bool) -> Iterable[tuple[str, str]]:
-        """What the options, each of its type, cannot be, as (key, message). Called at `check`."""
+    def faults(
+        self, options: Mapping[str, Any], *, is_file: bool, columns: Sequence[str] | None = None
+    ) -> Iterable[tuple[str, str]]:
+        """What the options, each of its type, cannot be, as (key, message). Called at `check`, and
+        again with the names of the columns where these are known before the run."""
         ...
 
     def keeps_rows(self, options: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from stagepipe.declare import Pipeline, fault_at
 from stagepipe.errors import Fault, OutputError
 from stagepipe.model import Receipt, printable
-from stagepipe.record.manifest import Manifest, made_of, manifest_path, shown, strangers
+from stagepipe.record.manifest import Manifest, is_ours, made_of, shown, strangers
 from stagepipe.record.spool import Spool
 
 
@@ -68,6 +68,12 @@ def taken_places(pipeline: Pipeline) -> Iterator[Fault]:
             table = pipeline.output_path / stage.sink.path
             if trouble := _trouble(table, "replace", is_file=stage.sink.is_file):
                 yield fault_at(pipeline, ("stage", index, "sink", "path"), trouble)
+
+
+def refuse_taken(pipeline: Pipeline, index: int) -> None:
+    """Look at the place of a stage whose tasks are not known yet: a run must not come to it only to
+    find that it is taken. Raises OutputError."""
+    sink_plan(pipeline, index, ["not known"], {}, is_trusted=False)
 
 
 def sink_plan(
@@ -144,7 +150,7 @@ def _trouble(table: Path, on_existing: str, *, is_file: bool) -> str | None:
 def _trouble_of_file(file: Path, on_existing: str) -> str | None:
     if file.is_symlink() or (file.exists() and not file.is_file()):
         return f"{file} is a folder or a link, and would be replaced by a file: move it away"
-    if file.exists() and not manifest_path(file).exists():
+    if file.exists() and not is_ours(file):
         return f"{file} was not written by stagepipe: move it away, or choose another path"
     if on_existing == "error" and file.exists():
         return f'{file} is there already: move it away, or set on_existing = "replace"'

@@ -21,6 +21,7 @@ from stagepipe.plan.places import (
     SinkPlan,
     leading_out,
     odd_folders,
+    refuse_taken,
     sink_plan,
     spool_of,
     taken_places,
@@ -118,7 +119,7 @@ def check(
     table = table_spec(pipeline)
     faults = [*found.faults, *reader_faults(pipeline, found.plugins, table)]
     if not faults:
-        faults += try_steps(pipeline, found.stages, table)
+        faults += try_steps(pipeline, found, table)
     faults += leading_out(pipeline)
     faults += odd_folders(pipeline)
     faults += unwritable_folders(pipeline)
@@ -193,6 +194,8 @@ def _planned(
             break
         layers.append(following)
     is_open = first + len(layers) < len(work.stages)
+    for index in range(first + len(layers), len(work.stages)):
+        refuse_taken(pipeline, index)
     stages: list[StagePlan] = []
     wanted = {cell.key for cell in layers[-1]} if is_open else set()
     for index, layer in reversed(list(enumerate(layers, first))):

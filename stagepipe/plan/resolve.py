@@ -18,6 +18,7 @@ from stagepipe.plan.work import StageWork, StepWork, file_digest, provenance_typ
 from stagepipe.plugins import Plugins, sink_options_model
 
 if TYPE_CHECKING:
+    import polars as pl
     import pyarrow as pa
 
 Location = tuple[str | int, ...]
@@ -105,6 +106,7 @@ def _stage(
         declared.options,
         location,
         faults,
+        also_known=("use", "path", "on_existing"),
     )
     if options is None:
         return work
@@ -170,8 +172,10 @@ def _checked_options(
     given: Mapping[str, Any],
     location: Location,
     faults: list[Fault],
+    also_known: Sequence[str] = (),
 ) -> dict[str, Any] | None:
-    """The options of a step or a sink, each of its type; None when there are faults."""
+    """The options of a step or a sink, each of its type; None when there are faults. `also_known`
+    are keys that may have been meant by one that is misspelt."""
     from pydantic import ValidationError
 
     from stagepipe.declare.words import did_you_mean, from_pydantic
@@ -180,7 +184,7 @@ def _checked_options(
         options_model = make_model()
         model = options_model.model_validate(dict(given))
     except ValidationError as error:
-        known = [field.alias for field in options_model.model_fields.values()]
+        known = [field.alias for field in options_model.model_fields.values()] + [*also_known]
         for detail in error.errors(include_url=False):
             key = str(detail["loc"][0])
             complaint = from_pydantic(detail, known)
@@ -271,27 +275,24 @@ def arrow_type(kind: ColumnType) -> pa.DataType:
             return getattr(pa, name)()
 
 
-def try_steps(pipeline: Pipeline, work: Sequence[StageWork], table: TableSpec) -> list[Fault]:
-    """Apply all steps to a table without rows; the faults of built-in steps.
+def try_steps(pipeline: Pipeline, found: Found, table: TableSpec) -> list[Fault]:
+    """Apply all steps to a table without rows; the faults of built-in steps, and those of sinks
+    that do not fit the columns.
 
     That goes as far as the first step of a plugin: it may do more than compute, so it is not called
     before the run, and what columns it gives is not known.
     """
-    if not any(stage.steps for stage in work):
-        return []
-    import polars as pl
-    import pyarrow as pa
-
     from stagepipe.plugins import load_step
 
-    added = [(f"_{name}", provenance_type(name)) for name in table.provenance]
-    columns = [(c.name, c.arrow_type) for c in table.columns]
-    empty = pa.schema([*columns, *added]).empty_table()
-    frame: Any = pl.DataFrame(pl.from_arrow(empty))
-    for index, stage in enumerate(work):
+    columns = [column.name for column in table.columns]
+    columns += [f"_{name}" for name in table.provenance]
+    frame: Any = None  # polars is loaded only where there are steps
+    faults: list[Fault] = []
+    for index, stage in enumerate(found.stages):
         for position, step in enumerate(stage.steps):
             if not step.where.module.startswith("stagepipe.builtin."):
-                return []
+                return faults
+            frame = _empty_frame(table) if frame is None else frame
             try:
                 given = frame.lazy() if step.is_over_all else frame
                 frame = load_step(step.where)(given, **step.options).lazy().collect()
@@ -299,5 +300,23 @@ def try_steps(pipeline: Pipeline, work: Sequence[StageWork], table: TableSpec) -
                 raise
             except BaseException as error:  # noqa: BLE001 - polars' panics are no Exceptions
                 location = ("stage", index, "steps", position)
-                return [fault_at(pipeline, location, step_message(step, error, frame))]
-    return []
+                return [*faults, fault_at(pipeline, location, step_message(step, error, frame))]
+        columns = columns if frame is None else frame.columns
+        declared = pipeline.stages[index].sink
+        if declared is not None and stage.sink is not None:
+            sink: Sink = found.plugins.sink(stage.sink)
+            wrong = sink.faults(stage.sink_options, is_file=declared.is_file, columns=columns)
+            faults += [
+                fault_at(pipeline, ("stage", index, "sink", key), message) for key, message in wrong
+            ]
+    return faults
+
+
+def _empty_frame(table: TableSpec) -> pl.DataFrame:
+    """What a reader gives of a file without records."""
+    import polars as pl
+    import pyarrow as pa
+
+    added = [(f"_{name}", provenance_type(name)) for name in table.provenance]
+    columns = [(c.name, c.arrow_type) for c in table.columns]
+    return pl.DataFrame(pl.from_arrow(pa.schema([*columns, *added]).empty_table()))

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stagepipe.model import PartFile, to_plain
+from stagepipe.record.spool import file_sha256
 
 FORMAT = 2
 DATA_FILE = re.compile(r"\d{4,}-\d{6,}-[0-9a-f]{8}\.[a-z0-9]+")
@@ -84,6 +85,16 @@ def shown(table: Path) -> Manifest | None:
         if manifest and there == {f.name: (f.bytes, f.inode) for f in manifest.files}:
             return manifest
     return None
+
+
+def is_ours(file: Path) -> bool:
+    """Whether stagepipe wrote the file that stands there. One that was copied, with its manifest,
+    has another inode; then its content tells."""
+    if shown(file) is not None:
+        return True
+    known = [each for path in (manifest_path(file), pending_path(file)) if (each := _read(path))]
+    digests = {each.sha256 for manifest in known for each in manifest.files}
+    return bool(digests) and file_sha256(file) in digests
 
 
 def is_pending(table: Path) -> bool:

@@ -23,6 +23,7 @@ from stagepipe.model import Output, Part, PartFile
 from stagepipe.record.manifest import (
     DataFile,
     Manifest,
+    is_ours,
     is_pending,
     made_of,
     manifest_path,
@@ -108,9 +109,9 @@ class TablePlace:
         return replace(self._output(manifest, is_changed=True), appended=added)
 
     def publish_joined(
-        self, parts: Sequence[Part], join: Callable[[Sequence[Part], Path], None]
+        self, parts: Sequence[Part], join: Callable[[Sequence[Part], Path], int]
     ) -> Output:
-        """Show what `join` makes of these parts as one file.
+        """Show what `join` makes of these parts as one file; it says how many rows that has.
 
         Raises RunError; then the old file still stands.
         """
@@ -122,17 +123,27 @@ class TablePlace:
                 self._take_pending()
                 return self._output(manifest, is_changed=False)
             _remove(self._new)
-            join(parts, self._new)
+            rows = join(parts, self._new)
             fsync(self._new)
             status = self._new.stat()
-            rows = sum(file.rows for part in parts for file in part.files)
             sha256 = file_sha256(self._new)
             file = DataFile(self.table.name, rows, status.st_size, sha256, status.st_ino)
-            manifest = self._manifest(parts, (file,))
+            held = now.files if now is not None and self._holds(now) else ()
+            is_same = [replace(each, inode=0) for each in held] == [replace(file, inode=0)]
+            manifest = self._manifest(parts, held if is_same else (file,))
             self._write_pending(manifest)
-            self._new.replace(self.table)
+            if is_same:
+                self._new.unlink()
+            else:
+                self._check_ours()
+                self._new.replace(self.table)
             self._take_pending()
-        return self._output(manifest, is_changed=True)
+        return self._output(manifest, is_changed=not is_same)
+
+    def _check_ours(self) -> None:
+        """It was looked at while planning; what came since then is not ours to replace."""
+        if self.table.is_symlink() or (self.table.exists() and not is_ours(self.table)):
+            raise FileExistsError(errno.EEXIST, "what stands there now is not ours")
 
     def shows(self, parts: Sequence[Part]) -> bool:
         """Whether the place shows just these parts now, by its manifest."""

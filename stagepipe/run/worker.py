@@ -140,7 +140,7 @@ def _run(bench: Bench, order: Order, stage: StageWork) -> Receipt:
     table = _stepped(frame, stage, read - len(rejects), tally, where, clock)
     by_steps = rows_by_step(tally.rejects)
     rejects += raw_rejects(bench.plugins, bench.work, task.chunk, tally.rejects)
-    writer = PartWriter(bench.spool, task.key, order.attempt)
+    writer = PartWriter(bench.spool, task.key, order.attempt, where)
     with clock.time("encode"):
         cut = pieces_of(table, bench.work.chunk_size) if stage.is_over_all else (table,)
         for piece in cut:

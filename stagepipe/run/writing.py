@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stagepipe.contracts import Sink
+from stagepipe.errors import TaskError
 from stagepipe.model import PartFile
 from stagepipe.plan.work import StageWork
 from stagepipe.plugins import Plugins
@@ -35,20 +36,24 @@ class Written:
 
 
 class PartWriter:
-    """Writes one task's part under temporary names."""
+    """Writes one task's part under temporary names. `where` begins messages."""
 
-    def __init__(self, spool: Spool, key: str, attempt: str) -> None:
+    def __init__(self, spool: Spool, key: str, attempt: str, where: str) -> None:
+        self._where = where
         self._spool = spool
         self._key = key
         self._attempt = attempt
         self.written = Written()
 
     def write(self, table: pa.Table, stage: StageWork, plugins: Plugins) -> None:
-        """Write one piece of the task's rows."""
+        """Write one piece of the task's rows. Raises TaskError when they do not fit the sink."""
         if stage.sink is not None:
             sink: Sink = plugins.sink(stage.sink)
             shown = table.drop_columns([RECORD]) if stage.keeps_records else table
-            encoded = sink.encode(shown, stage.sink_options, lambda: self._new(sink.suffix))
+            try:
+                encoded = sink.encode(shown, stage.sink_options, lambda: self._new(sink.suffix))
+            except ValueError as error:
+                raise TaskError(f"{self._where}: sink {stage.sink!r}: {error}") from error
             files = [self._file(each.path, each.rows, each.folder, each.head) for each in encoded]
             self.written.files += files
             if not stage.keeps_pieces:

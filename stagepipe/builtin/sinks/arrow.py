@@ -32,9 +32,11 @@ class ArrowSink:
     suffix = ".arrow"
     options = ArrowOptions
 
-    def faults(self, options: Mapping[str, Any], *, is_file: bool) -> Iterable[tuple[str, str]]:
+    def faults(
+        self, options: Mapping[str, Any], *, is_file: bool, columns: Sequence[str] | None = None
+    ) -> Iterable[tuple[str, str]]:
         """Nothing beyond the options' types."""
-        del options, is_file
+        del options, is_file, columns
         return ()
 
     def keeps_rows(self, options: Mapping[str, Any]) -> bool:
@@ -46,13 +48,10 @@ class ArrowSink:
         self, table: pa.Table, options: Mapping[str, Any], new_file: Callable[[], Path]
     ) -> Sequence[Encoded]:
         """Write the table as one file; its rows are read off its batches' headers."""
-        import polars as pl
-
         path = new_file()
         with _writer(path, table.schema, ArrowOptions(**options)) as writer:
             writer.write_table(table.combine_chunks())
-        rows = int(pl.scan_ipc(path, glob=False).select(pl.len()).collect().item())
-        return [Encoded(path, rows)]
+        return [Encoded(path, _count(path))]
 
     def decode(self, path: Path) -> pl.DataFrame:
         """The rows of a file."""
@@ -69,11 +68,12 @@ class ArrowSink:
     def commit(self, parts: Sequence[Part], place: Place, options: Mapping[str, Any]) -> Output:
         """Show the parts as one file, or as a folder of files."""
 
-        def join(parts: Sequence[Part], target: Path) -> None:
+        def join(parts: Sequence[Part], target: Path) -> int:
             paths = [Path(path) for part in parts for path in part.paths]
             with _writer(target, _read(paths[0]).schema, ArrowOptions(**options)) as writer:
                 for path in paths:
                     writer.write_table(_read(path))
+            return _count(target)
 
         return place.publish_joined(parts, join) if place.is_file else place.publish(parts)
 
@@ -83,6 +83,12 @@ def _writer(path: Path, schema: pa.Schema, options: ArrowOptions) -> pa.ipc.Reco
 
     codec = None if options.compression == "none" else options.compression
     return pa.ipc.new_file(path, schema, options=pa.ipc.IpcWriteOptions(compression=codec))
+
+
+def _count(path: Path) -> int:
+    import polars as pl
+
+    return int(pl.scan_ipc(path, glob=False).select(pl.len()).collect().item())
 
 
 def _read(path: Path) -> pa.Table:

@@ -5,6 +5,7 @@ A missing value is an empty field, an empty text is `""`. Times are ISO 8601.
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,9 +41,11 @@ class CsvSink:
     suffix = ".csv"
     options = CsvOptions
 
-    def faults(self, options: Mapping[str, Any], *, is_file: bool) -> Iterable[tuple[str, str]]:
+    def faults(
+        self, options: Mapping[str, Any], *, is_file: bool, columns: Sequence[str] | None = None
+    ) -> Iterable[tuple[str, str]]:
         """Options that no file could be read back with."""
-        del is_file
+        del is_file, columns
         given = CsvOptions(**options)
         if len(given.delimiter) != 1 or given.delimiter in '"\r\n' or not given.delimiter.isascii():
             yield "delimiter", f"delimiter is {given.delimiter!r}: it must be one ASCII character"
@@ -93,12 +96,18 @@ class CsvSink:
         return place.publish_joined(parts, _join) if place.is_file else place.publish(parts)
 
 
-def _join(parts: Sequence[Part], target: Path) -> None:
+def _join(parts: Sequence[Part], target: Path) -> int:
+    """Put the files' bytes together; their rows, which were counted in these bytes."""
+    rows = size = 0
     with target.open("wb") as out:
-        is_first = True
         for part in parts:
             for file, path in zip(part.files, part.paths, strict=True):
+                start = file.head if size else 0
                 with Path(path).open("rb") as text:
-                    text.seek(0 if is_first else file.head)
+                    text.seek(start)
                     shutil.copyfileobj(text, out, 2**20)
-                is_first = False
+                size += file.bytes - start
+                rows += file.rows
+        if out.tell() != size:
+            raise OSError(errno.EIO, "a finished part was damaged on disk", str(target))
+    return rows

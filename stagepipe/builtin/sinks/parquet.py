@@ -24,6 +24,8 @@ DICTIONARY_PAYS_BELOW = 0.25
 ZSTD_LEVEL = 1
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 DIGITS_OF_INT64 = 18
+LONGEST_NAME = 255
+"""Bytes, on all file systems of today."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class ParquetOptions:
 
     Args:
         partition_by: columns that go into the names of folders, as in `country=DE`, instead of into
-            the files; readers give their values back as their own types. For a folder only.
+            the files; readers guess their types from the names. For a folder only.
         row_group_rows: at most so many rows in a row group.
         compression: how the columns are compressed.
         compression_level: what the compression takes as its level; 1 for `zstd` when left out.
@@ -50,13 +52,17 @@ class ParquetSink:
     suffix = ".parquet"
     options = ParquetOptions
 
-    def faults(self, options: Mapping[str, Any], *, is_file: bool) -> Iterable[tuple[str, str]]:
+    def faults(
+        self, options: Mapping[str, Any], *, is_file: bool, columns: Sequence[str] | None = None
+    ) -> Iterable[tuple[str, str]]:
         """What the options cannot be together."""
         given = ParquetOptions(**options)
         if given.partition_by and is_file:
             yield "partition_by", "partition_by needs a folder: give a path without an ending"
         if len(set(given.partition_by)) < len(given.partition_by):
             yield "partition_by", "partition_by names a column twice"
+        elif columns is not None and (wrong := _unfit(given.partition_by, columns)):
+            yield "partition_by", wrong
         if given.row_group_rows < 1:
             yield "row_group_rows", f"row_group_rows is {given.row_group_rows}: at least 1"
         if given.compression_level is not None:
@@ -73,7 +79,7 @@ class ParquetSink:
         self, table: pa.Table, options: Mapping[str, Any], new_file: Callable[[], Path]
     ) -> Sequence[Encoded]:
         """Write the table, a file for each partition in it; the rows are those that the file's
-        footer counts. Raises ValueError when a column to partition by is missing."""
+        footer counts. Raises ValueError when it cannot be partitioned so."""
         given = ParquetOptions(**options)
         return [
             _write(rows, new_file(), given, folder)
@@ -96,7 +102,7 @@ class ParquetSink:
         """Show the parts as a folder of files, or as one file that the parts' rows are written to
         anew where there are several."""
 
-        def join(parts: Sequence[Part], target: Path) -> None:
+        def join(parts: Sequence[Part], target: Path) -> int:
             found = [
                 (file.rows, path)
                 for part in parts
@@ -105,8 +111,9 @@ class ParquetSink:
             paths = [path for rows, path in found if rows] or [found[0][1]]
             if len(paths) == 1:
                 shutil.copyfile(paths[0], target)
-                return
-            _rewrite(paths, target, ParquetOptions(**options))
+            else:
+                _rewrite(paths, target, ParquetOptions(**options))
+            return int(pq.read_metadata(target).num_rows)
 
         return place.publish_joined(parts, join) if place.is_file else place.publish(parts)
 
@@ -157,10 +164,8 @@ def partitions(table: pa.Table, by: Sequence[str]) -> Iterator[tuple[str, pa.Tab
         return
     import polars as pl
 
-    if missing := [name for name in by if name not in table.column_names]:
-        raise ValueError(
-            f"partition_by names {missing[0]!r}; there are: {', '.join(table.column_names)}"
-        )
+    if wrong := _unfit(by, table.column_names):
+        raise ValueError(wrong)
     keys = pl.DataFrame(pl.from_arrow(table.select(list(by))))
     groups = keys.with_row_index("row").group_by(by, maintain_order=True).agg(pl.col("row"))
     for *values, rows in groups.iter_rows():
@@ -170,10 +175,30 @@ def partitions(table: pa.Table, by: Sequence[str]) -> Iterator[tuple[str, pa.Tab
         yield "/".join(_folder(name, None) for name in by), table.drop_columns(list(by))
 
 
+def _unfit(by: Sequence[str], columns: Sequence[str]) -> str | None:
+    """Why a table of these columns cannot be partitioned so, if it cannot."""
+    for name in by:
+        if name not in columns:
+            return f"partition_by names {name!r}; the columns are: {', '.join(columns)}"
+    if by and len(set(by)) == len(set(columns)):
+        return "partition_by names every column: no rows would be left in the files"
+    return None
+
+
 def _folder(name: str, value: Any) -> str:
-    text = NULL_PARTITION if value is None else str(value)
-    # All that could lead elsewhere, or be taken for something else, becomes %NN.
-    return f"{quote(name, safe=' ')}={quote(text, safe=' :+,')}"
+    if value is None:
+        text = NULL_PARTITION
+    elif isinstance(value, bool):
+        text = str(value).lower()
+    else:
+        # All that could lead elsewhere, or be taken for something else, becomes %NN.
+        text = quote(str(value), safe=" :+,")
+        text = text.replace("__", "%5F_") if text == NULL_PARTITION else text
+    folder = f"{quote(name, safe=' ')}={text}"
+    if len(folder) > LONGEST_NAME:
+        start = folder[:50]
+        raise ValueError(f"a value of {name!r} is too long for the name of a folder: {start}…")
+    return folder
 
 
 def _encodings(table: pa.Table) -> tuple[list[str], dict[str, str]]:

@@ -69,6 +69,7 @@ def to_plain(plan: Plan) -> dict[str, Any]:
             }
             for source in plan.sources
         ],
+        "skipped": [{"file": f.path, "reason": _why_skipped(plan)} for f in plan.skipped],
         "chunks": [_chunk_object(chunk) for chunk in plan.chunks],
         "limits": {name: limit.max_concurrent for name, limit in limits.items()},
     }
@@ -136,6 +137,7 @@ def lines(plan: Plan, *, is_long: bool) -> Iterator[str]:
     yield f"pipeline {pipeline.name}"
     yield ""
     yield from _source_lines(plan)
+    yield from _skipped_lines(plan, is_long)
     if is_long:
         yield from ("", *_chunk_lines(plan))
     for position, stage in enumerate(plan.stages, 1):
@@ -170,6 +172,19 @@ def _source_lines(plan: Plan) -> Iterator[str]:
     yield from table(rows, right=(1, 2, 3), indent="  ")
     for name, limit in plan.checked.pipeline.limits.items():
         yield f"  limit {name}: at most {limit.max_concurrent} at once, over all that share it"
+
+
+def _skipped_lines(plan: Plan, is_long: bool) -> Iterator[str]:
+    if plan.skipped:
+        yield f"  skipped {count(len(plan.skipped), 'file')}: {_why_skipped(plan)}"
+    if is_long:
+        yield from (f"    {shown(file.path)}" for file in plan.skipped)
+
+
+def _why_skipped(plan: Plan) -> str:
+    sink = plan.checked.pipeline.stages[-1].sink
+    assert sink is not None, "only a table that is appended to has files skipped"
+    return f"{_from_folder(plan, plan.checked.pipeline.output_path / sink.path)} holds their rows"
 
 
 def _gentleness(source: SourceFiles) -> str:

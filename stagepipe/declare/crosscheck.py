@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from stagepipe.declare.names import check_name
+from stagepipe.declare.stages import is_file_path
 from stagepipe.declare.words import Complaint, did_you_mean, shown
 
 
@@ -96,7 +97,7 @@ def _appending(stages: list[Any]) -> Iterator[Complaint]:
             text += ", and this sink would show only their rows; leave it out"
             yield Complaint(("stage", index, "sink"), text)
     written = word(word(stages[last], "sink"), "path") if stages else None
-    if how.get(last) == "append" and isinstance(written, str) and PurePosixPath(written).suffix:
+    if how.get(last) == "append" and isinstance(written, str) and is_file_path(written):
         text = f"is {shown(written)}, one file: appending adds files to a folder; name a folder"
         yield Complaint(("stage", last, "sink", "path"), text)
 

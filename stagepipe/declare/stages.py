@@ -23,6 +23,11 @@ FILE_ENDINGS = {".parquet": "parquet", ".csv": "csv", ".arrow": "arrow"}
 """A sink's path with one of these endings is one file, of this kind; other paths are folders."""
 
 
+def is_file_path(path: str) -> bool:
+    """Whether a sink's path is that of one file, by its ending."""
+    return PurePosixPath(path).suffix.lower() in FILE_ENDINGS
+
+
 class Use(Declared):
     """A step by its name, with its options: `Use("join", file="customers.csv", on="customer")`."""
 
@@ -66,7 +71,7 @@ class Sink(Declared):
     @property
     def is_file(self) -> bool:
         """Whether all rows go to one file: the path has a file's ending."""
-        return PurePosixPath(self.path).suffix.lower() in FILE_ENDINGS
+        return is_file_path(self.path)
 
     @classmethod
     def long_form(cls, data: Any) -> Any:

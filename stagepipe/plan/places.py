@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stagepipe.declare import Pipeline, fault_at
+from stagepipe.declare import Pipeline, Sink, fault_at
 from stagepipe.errors import Fault, OutputError
 from stagepipe.model import Receipt, printable
-from stagepipe.record.manifest import Manifest, is_ours, made_of, shown, strangers
+from stagepipe.record.manifest import Manifest, is_ours, made_of, manifest_path, shown, strangers
 from stagepipe.record.spool import Spool
 
 
@@ -66,7 +66,7 @@ def taken_places(pipeline: Pipeline) -> Iterator[Fault]:
     for index, stage in enumerate(pipeline.stages):
         if stage.sink is not None:
             table = pipeline.output_path / stage.sink.path
-            if trouble := _trouble(table, "replace", is_file=stage.sink.is_file):
+            if trouble := _not_ours(pipeline, stage.sink, table, shown(table)):
                 yield fault_at(pipeline, ("stage", index, "sink", "path"), trouble)
 
 
@@ -94,28 +94,43 @@ def sink_plan(
     is_current = manifest is not None and _shows(manifest, made)
     if sink.on_existing == "append":
         is_current = not stage_keys  # the files that the table holds are not read again
-    if manifest is not None and manifest.pipeline != pipeline.name:
-        trouble: str | None = (
-            f"{table} was written by pipeline {manifest.pipeline!r}: "
-            "choose another path, or move it away"
-        )
-    else:
-        is_same = manifest is not None and manifest.keys == tuple(stage_keys)
-        if sink.on_existing == "append" and manifest is None and _holds_something(table):
-            trouble = (
-                f"{table} is not as stagepipe left it, so that nobody knows which rows it holds: "
-                "move it away"
-            )
-            raise OutputError(str(fault_at(pipeline, ("stage", index, "sink", "path"), trouble)))
-        trouble = None if is_same else _trouble(table, sink.on_existing, is_file=sink.is_file)
+    is_same = manifest is not None and manifest.keys == tuple(stage_keys)
+    trouble = _not_ours(pipeline, sink, table, manifest)
+    if trouble is None and not is_same:
+        trouble = _trouble(table, sink.on_existing, is_file=sink.is_file)
     if trouble:
         raise OutputError(str(fault_at(pipeline, ("stage", index, "sink", "path"), trouble)))
     is_append = sink.on_existing == "append"
     return SinkPlan(sink.use, table, is_current and (is_trusted or is_append))
 
 
-def _holds_something(table: Path) -> bool:
-    return table.is_dir() and any(table.iterdir())
+def _not_ours(pipeline: Pipeline, sink: Sink, table: Path, manifest: Manifest | None) -> str | None:
+    """Why this pipeline must not write here, whatever the data are."""
+    if manifest is not None and manifest.pipeline != pipeline.name:
+        return (
+            f"{table} was written by pipeline {manifest.pipeline!r}: "
+            "choose another path, or move it away"
+        )
+    if sink.on_existing == "append" and (trouble := _unknown(table, manifest)):
+        return trouble
+    return _trouble(table, "replace", is_file=sink.is_file)
+
+
+def _unknown(table: Path, manifest: Manifest | None) -> str | None:
+    """Why nobody knows of which files a table holds the rows, so that nothing can be appended."""
+    if manifest is not None and not manifest.columns:
+        return (
+            f'{table} was not begun with on_existing = "append", so that it is not noted of which '
+            "files it holds the rows: move it away, and it is made anew from all files"
+        )
+    # Of a table that was moved away the manifest may still be here; that is a beginning.
+    was_ours = table.is_dir() and (any(table.iterdir()) or manifest_path(table).exists())
+    if manifest is None and was_ours:
+        return (
+            f"{table} is not as stagepipe left it, so that nobody knows which rows it holds: "
+            "move it away, and it is made anew from all files"
+        )
+    return None
 
 
 def _shows(manifest: Manifest, receipts: Sequence[Receipt | None]) -> bool:

@@ -87,7 +87,7 @@ class TablePlace:
 
     def _append(self, parts: Sequence[Part], before: Manifest, appending: Appending) -> Output:
         """Show these parts beside what the table holds. Raises RunError."""
-        if before.columns != dict(appending.columns):
+        if list(before.columns.items()) != list(appending.columns.items()):
             raise RunError(
                 f"{self.table} has the columns {_listed(before.columns)}, and what is to be "
                 f"appended has {_listed(appending.columns)}",
@@ -98,15 +98,16 @@ class TablePlace:
         held = {str(self.table / file.name): file for file in before.files}
         manifest = replace(
             self._manifest(parts, (*before.files, *files.values())),
-            generation=generation,
+            generation=generation if files else before.generation,
             inputs=(*before.inputs, *appending.inputs),
         )
         with self._trouble_told():
             self._write_pending(manifest)
-            self._swap_in({**held, **files})
+            if files:
+                self._swap_in({**held, **files})
             self._take_pending()
         added = sum(file.rows for file in files.values())
-        return replace(self._output(manifest, is_changed=True), appended=added)
+        return replace(self._output(manifest, is_changed=bool(files)), appended=added)
 
     def publish_joined(
         self, parts: Sequence[Part], join: Callable[[Sequence[Part], Path], int]

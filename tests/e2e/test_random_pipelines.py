@@ -224,13 +224,14 @@ class Steps:
 
     def pivot(self) -> Any:
         texts = self.of(pl.String)
-        if not texts:
+        others = [name for name in self.schema if name not in TAGS]
+        if not texts or not others:
             return None
         on = self.draw(st.sampled_from(texts))
-        index = self.some([name for name in self.schema if name not in TAGS])
+        index = self.some(others)
         return {
             "on": on,
-            "columns": [tag for tag in self.some(list(TAGS)) if tag not in index],
+            "columns": self.some(list(TAGS)),
             "index": index,
             "values": self.draw(st.sampled_from(list(self.schema))),
             "aggregate": self.draw(st.sampled_from(["count", "first", "last", "max"])),

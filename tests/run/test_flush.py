@@ -21,7 +21,7 @@ from stagepipe.errors import OutputError, RunError
 from stagepipe.model import Part, PartFile, to_plain
 from stagepipe.record.manifest import manifest_path, shown
 from stagepipe.run import flush
-from stagepipe.run.flush import TablePlace
+from stagepipe.run.flush import Appending, TablePlace
 
 OLD = {"a": "aaa", "b": "bb"}
 NEW = {"a": "aaa", "c": "cccc", "empty": ""}
@@ -224,10 +224,14 @@ from pathlib import Path
 from stagepipe.model import Part, PartFile
 from stagepipe.run import flush
 
-root, action, kill_at, has_exchange, found = json.loads(sys.argv[1])
+root, action, kill_at, has_exchange, found, appending = json.loads(sys.argv[1])
 if not has_exchange:
     flush._exchange = lambda one, other: False
-place = flush.TablePlace(Path(root) / "out/table", "pipeline", "stage", Path(root))
+if appending is not None:
+    appending = flush.Appending(tuple(map(tuple, appending[0])), appending[1])
+place = flush.TablePlace(
+    Path(root) / "out/table", "pipeline", "stage", Path(root), appending=appending
+)
 found = [
     Part(chunk, key, tuple(PartFile(**file) for file in files), tuple(paths))
     for chunk, key, files, paths in found
@@ -249,11 +253,20 @@ place.publish(found) if action == "publish" else place.prepare()
 
 
 def is_killed(
-    root: Path, action: str, kill_at: int, *, has_exchange: bool, found: Sequence[Part] = ()
+    root: Path,
+    action: str,
+    kill_at: int,
+    *,
+    has_exchange: bool,
+    found: Sequence[Part] = (),
+    appending: Appending | None = None,
 ) -> bool:
     """Do the action in a process that dies before its operation number `kill_at`, if it has so
     many."""
-    argument = json.dumps([str(root), action, kill_at, has_exchange, [_fields(p) for p in found]])
+    plain = None if appending is None else [appending.inputs, dict(appending.columns)]
+    argument = json.dumps(
+        [str(root), action, kill_at, has_exchange, [_fields(p) for p in found], plain]
+    )
     child = subprocess.run(
         [sys.executable, "-c", CHILD, argument], capture_output=True, text=True, check=False
     )
@@ -310,6 +323,133 @@ def test_a_kill_anywhere_leaves_a_whole_table(
         raise AssertionError("it never came to its end")
     assert kill_at > 5
     assert seen == ({"new"} if before == NEW else {"old", "new"})
+
+
+COLUMNS = {"letter": "string"}
+FIRST = Appending((("a.csv", 3, 1), ("b.csv", 2, 1)), COLUMNS)
+SECOND = Appending((("c.csv", 4, 2),), COLUMNS)
+ADDED = {"c": "cccc", "d": "d", "empty": ""}
+
+
+def appending_place(root: Path, appending: Appending) -> TablePlace:
+    return TablePlace(root / "out/table", "pipeline", "stage", root, appending=appending)
+
+
+def begin(root: Path, spool: Path) -> list[Part]:
+    """A place with a table that was appended to once, and the parts of what comes next."""
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+    first = appending_place(root, FIRST)
+    first.prepare()
+    first.publish(parts(spool / "old", OLD))
+    return parts(spool / "new", ADDED)
+
+
+def inodes(root: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_ino for path in (root / "out/table").iterdir()}
+
+
+def test_appending_keeps_what_is_there(tmp_path: Path) -> None:
+    """Old files keep name and inode; the new ones are a generation of their own; the manifest
+    holds the files of both, and the columns."""
+    found = begin(tmp_path / "root", tmp_path / "spool")
+    root, before = tmp_path / "root", inodes(tmp_path / "root")
+    output = appending_place(root, SECOND).publish(found)
+    assert (output.rows, output.files, output.appended, output.changed) == (10, 4, 5, True)
+    assert read(root) == [*contents(OLD), *contents(ADDED)]
+    after = inodes(root)
+    assert {name: after[name] for name in before} == before
+    assert [name[:11] for name in sorted(after)] == [
+        *("0001-000000", "0001-000001"),
+        *("0002-000000", "0002-000001"),
+    ]
+    manifest = shown(root / "out/table")
+    assert manifest is not None
+    assert manifest.generation == 2
+    assert manifest.inputs == (*FIRST.inputs, *SECOND.inputs)
+    assert manifest.columns == COLUMNS
+    assert is_clean(root)
+
+
+def test_appending_no_row_changes_no_file(tmp_path: Path) -> None:
+    """Only the manifest learns which files were read; the generation stays."""
+    begin(tmp_path / "root", tmp_path / "spool")
+    root, before = tmp_path / "root", inodes(tmp_path / "root")
+    output = appending_place(root, SECOND).publish(parts(tmp_path / "spool", {"empty": ""}))
+    assert (output.rows, output.appended, output.changed) == (5, 0, False)
+    assert inodes(root) == before
+    manifest = shown(root / "out/table")
+    assert manifest is not None
+    assert manifest.generation == 1
+    assert manifest.inputs == (*FIRST.inputs, *SECOND.inputs)
+
+
+def test_other_columns_are_not_appended(tmp_path: Path) -> None:
+    """Names, types and their order count; the message has both lists."""
+    found = begin(tmp_path / "root", tmp_path / "spool")
+    other = replace(SECOND, columns={"letter": "int64"})
+    with pytest.raises(RunError, match=r"columns letter string, .* has letter int64"):
+        appending_place(tmp_path / "root", other).publish(found)
+    assert read(tmp_path / "root") == contents(OLD)
+    assert is_clean(tmp_path / "root")
+
+
+def test_columns_in_another_order_are_not_appended(tmp_path: Path) -> None:
+    """A reader of the folder takes the columns of its first file for those of all."""
+    root = tmp_path / "root"
+    root.mkdir()
+    two = replace(FIRST, columns={"letter": "string", "n": "int64"})
+    appending_place(root, two).prepare()
+    appending_place(root, two).publish(parts(tmp_path / "spool", OLD))
+    other = replace(SECOND, columns={"n": "int64", "letter": "string"})
+    with pytest.raises(
+        RunError, match=r"columns letter string, n int64, .* n int64, letter string"
+    ):
+        appending_place(root, other).publish(parts(tmp_path / "spool", ADDED))
+
+
+@pytest.mark.parametrize("has_exchange", [True, False], ids=["exchange", "fallback"])
+def test_a_kill_while_appending_adds_all_or_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_exchange: bool
+) -> None:
+    """Killed before any of its operations, appending leaves the old table or the whole new one,
+    with the manifest that belongs to it: a next run that adds what the manifest lacks ends with
+    everything once."""
+    if not has_exchange:
+        monkeypatch.setattr(flush, "_exchange", lambda one, other: False)
+    root, seen = tmp_path / "root", set()
+    old, new = contents(OLD), [*contents(OLD), *contents(ADDED)]
+    for kill_at in range(200):
+        found = begin(root, tmp_path / "spool")
+        before = inodes(root)
+        was_killed = is_killed(
+            root,
+            "publish",
+            kill_at,
+            has_exchange=has_exchange,
+            found=found,
+            appending=SECOND,
+        )
+        assert read(root) in ((old, new) if has_exchange else (old, new, None))
+        place = appending_place(root, SECOND)
+        place.prepare()
+        assert read(root) in (old, new)
+        manifest = shown(root / "out/table")
+        assert manifest is not None
+        is_added = SECOND.inputs[0] in manifest.inputs
+        assert is_added == (read(root) == new)
+        seen.add(is_added)
+        if not is_added:
+            assert place.publish(found).appended == 5
+        assert read(root) == new
+        assert inodes(root).items() >= before.items()
+        assert is_clean(root)
+        if not was_killed:
+            break
+    else:
+        raise AssertionError("it never came to its end")
+    assert kill_at > 10
+    assert seen == {False, True}
 
 
 @pytest.mark.parametrize("has_exchange", [True, False], ids=["exchange", "fallback"])

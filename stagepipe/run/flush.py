@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from stagepipe.errors import OutputError, RunError
+from stagepipe.errors import BalanceError, OutputError, RunError
 from stagepipe.model import Output, Part, PartFile
 from stagepipe.record.manifest import (
     DataFile,
@@ -114,7 +114,7 @@ class TablePlace:
     ) -> Output:
         """Show what `join` makes of these parts as one file; it says how many rows that has.
 
-        Raises RunError; then the old file still stands.
+        Raises RunError or BalanceError; then the old file still stands.
         """
         now = shown(self.table)
         with self._trouble_told():
@@ -125,6 +125,11 @@ class TablePlace:
                 return self._output(manifest, is_changed=False)
             _remove(self._new)
             rows = join(parts, self._new)
+            if rows != (wanted := sum(file.rows for part in parts for file in part.files)):
+                _remove(self._new)
+                raise BalanceError(
+                    f"{wanted} rows were to be written to {self.table}, and the new file has {rows}"
+                )
             fsync(self._new)
             status = self._new.stat()
             sha256 = file_sha256(self._new)

@@ -73,6 +73,7 @@ class CsvSink:
             separator=given.delimiter,
             null_value=given.null_value,
             include_header=given.header,
+            time_format="%H:%M:%S%.6f",  # polars' own nine digits are more than a `time` has
             quote_style="always" if is_bare else "necessary",
         ).encode()
         structure = Structure(given.delimiter.encode(), b'"')

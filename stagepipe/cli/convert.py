@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("stagepipe")
 
 
-@click.command("convert", cls=Command, short_help="Convert CSV files, without a pipeline file.")
+@click.command(
+    "convert",
+    cls=Command,
+    short_help="Convert CSV files, without a pipeline file.",
+    options_metavar="-o OUT [OPTIONS]",
+)
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @option(
     "-o",

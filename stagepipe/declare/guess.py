@@ -70,11 +70,12 @@ def records(text: str, delimiter: str, *, is_whole: bool) -> Iterator[list[str]]
     """The records with fields, header first. Where the text is not the whole file, its last
     record may be cut off and is left out."""
     csv.field_size_limit(2**31 - 1)
-    held: list[str] | None = None
+    held: list[str] = []
     for fields in csv.reader(_lines(text), delimiter=delimiter):
-        if held:
-            yield held
-        held = fields or held if not held else fields or None
+        if fields:
+            if held:
+                yield held
+            held = fields
     if held and is_whole:
         yield held
 

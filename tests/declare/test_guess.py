@@ -1,0 +1,126 @@
+"""Guessing: a type is taken only where nothing is lost, and the reader agrees with it."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stagepipe.builtin.csv import convert
+from stagepipe.declare import guess
+from stagepipe.declare.types import parse_type
+from stagepipe.plan.resolve import arrow_type
+
+NUMBERS = st.text("0123456789.-+eE", min_size=1, max_size=22)
+TIMES = st.from_regex(
+    r"[0-2]\d{3}-[01]\d-[0-3]\d([ T][0-2]\d:[0-6]\d:[0-6]\d(\.\d{3})?)?", fullmatch=True
+)
+WORDS = st.sampled_from(
+    ["true", "false", "True", "nan", "inf", "0x1A", "-0", "-0.0", "\u0661"]
+)
+
+
+def guessed(*values: str) -> str:
+    evidence = guess.Evidence("x")
+    evidence.add(values)
+    return evidence.guess().type
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        (("1", "-2", ""), "int64"),
+        (("1", "08"), "string"),
+        (("9223372036854775807",), "int64"),
+        (("9223372036854775808",), "string"),
+        (("1", "2.5"), "float64"),
+        (("2.5", "1"), "float64"),
+        (("2.5", "1.0"), "float64"),
+        (("2.5", "1.0", "3"), "string"),
+        (("9007199254740993", "0.5"), "string"),
+        (("1.50", "2.25"), "decimal(18,2)"),
+        (("1.50", "12345678901234567890.25"), "decimal(38,2)"),
+        (("1.50", "-0.00"), "string"),
+        (("1.50", "2.5"), "string"),
+        (("true", "false"), "bool"),
+        (("true", "1"), "string"),
+        (("2024-02-29", "0001-01-01"), "date"),
+        (("2023-02-29",), "string"),
+        (("2024-01-31 08:00:00",), "datetime"),
+        (("2024-01-31 08:00:00", "2024-01-31T08:00:00"), "string"),
+        (("2024-01-31T08:00:00.123", "2024-01-31T08:00:00.000"), "datetime"),
+        (("2024-01-31T08:00:00Z",), "string"),
+        (("2024-01-31T24:00:00",), "string"),
+        (("", ""), "string"),
+        ((), "string"),
+    ],
+)
+def test_types(values: tuple[str, ...], word: str) -> None:
+    """Each column is given a type in which all its values come back, or stays text."""
+    assert guessed(*values) == word
+    one_by_one = guess.Evidence("x")
+    for value in values:
+        one_by_one.add([value])
+    assert one_by_one.guess().type == word
+
+
+@settings(deadline=None)
+@given(st.lists(NUMBERS | TIMES | WORDS, min_size=1, max_size=3))
+def test_the_reader_takes_what_was_guessed(values: list[str]) -> None:
+    """No value that was seen is a reject under the guessed type; whole numbers, decimals and floats
+    are written again as they were."""
+    word = guessed(*values)
+    kind = arrow_type(parse_type(word))
+    assert convert.unfit(values, kind) == set()
+    back = convert.typed(values, kind).to_pylist()
+    if pa.types.is_integer(kind) or pa.types.is_decimal(kind):
+        assert [str(value) for value in back] == values
+    elif pa.types.is_floating(kind):
+        texts = [str(value) for value in back]
+        assert values in (texts, [text.removesuffix(".0") for text in texts])
+
+
+@settings(deadline=None)
+@given(st.text('ab,;"\n\r', max_size=40))
+def test_records_are_those_of_the_csv_module(text: str) -> None:
+    """Lines without a byte are no records; where a text is cut off, its last record is left out."""
+    expected = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
+    assert list(guess.records(text, ",", is_whole=True)) == expected
+    assert list(guess.records(text, ",", is_whole=False)) == expected[:-1]
+
+
+def test_what_kept_a_column_from_a_type_is_said() -> None:
+    """The value that was the last hope's end is named, or what would be lost."""
+    evidence = guess.Evidence("x")
+    evidence.add(["1", "2.5", "NA"])
+    assert evidence.guess().because == "'NA' is no float64 like the others"
+    evidence = guess.Evidence("x")
+    evidence.add(["08123"])
+    assert evidence.guess().because == "'08123' would come back as 8123"
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter", "header"),
+    [
+        ("a,b;c\n1,x;y\n2,z;u\n", ",", ("a", "b;c")),
+        ("a;b,c;d\n1;x;y\n2;z;u\n", ";", ("a", "b,c", "d")),
+        ("a,b\n1,2\n1,2,3\n1,2\n", ",", ("a", "b")),
+        ("a\n1,2\n3|4\n5;6\n", "\t", ("a",)),
+    ],
+)
+def test_delimiters(text: str, delimiter: str, header: tuple[str, ...]) -> None:
+    """The header and most of the records agree on it; in one column none may stand."""
+    found = guess.guess_file(text, is_whole=True)
+    assert found is not None
+    assert (found.delimiter, found.header) == (delimiter, header)
+
+
+def test_a_header_that_fits_no_record() -> None:
+    """It is refused rather than guessed at."""
+    with pytest.raises(ValueError, match="several fields by ','"):
+        guess.guess_file("a title, of 2024\nx;y\n1;2\n3;4\n", is_whole=True)
+    assert guess.guess_file("\n", is_whole=True) is None

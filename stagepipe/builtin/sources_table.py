@@ -28,7 +28,8 @@ class Roster:
         if len(names) <= room:
             return names
         here = self._here[:room]
-        here += [name for name in names if name not in here][: room - len(here)]
+        if len(here) < room:
+            here += [name for name in names if name not in here][: room - len(here)]
         running = pace.running()
         self._ran.update((name, pace.now) for name in running)
         for name in running:
@@ -73,8 +74,12 @@ def _padded(text: str, width: int, *, is_right: bool) -> str:
 
 
 def cut(text: str, width: int) -> str:
-    """The beginning of a text, where it is wider than that."""
-    return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
+    """Both ends of a text that is wider: names often differ in their last letters alone."""
+    if cell_len(text) <= width:
+        return text
+    head = (width - 1) // 2
+    tail = set_cell_size(text[::-1], width - 1 - head)[::-1]
+    return set_cell_size(text, head) + "…" + tail
 
 
 def source_cells(pace: Pace, name: str, running: int, oldest: Running | None) -> Sequence[str]:
@@ -97,23 +102,27 @@ def _note(pace: Pace, name: str, oldest: Running | None) -> str:
         return "done"
     if oldest is not None and oldest.files > 1 and pace.now - oldest.begin >= 1:
         return f"chunk of {oldest.files:,} files"
-    return _reason(pace, name)
+    return _reason(pace, name, is_running=oldest is not None)
 
 
-def _reason(pace: Pace, name: str) -> str:
-    """What a source waits for, in words. A free worker is what everybody waits for."""
+def _reason(pace: Pace, name: str, *, is_running: bool) -> str:
+    """What a source waits for, in words. A free worker is what everybody waits for; and what has
+    changed since the reasons were told is no reason any more."""
     reason = pace.waiting.get(name, "jobs")
-    return "" if reason == "jobs" else f"waits: {limit_in_words(reason)}"
+    is_past = is_running if reason == "start_delay" else not is_running
+    if reason == "jobs" or (is_past and reason in ("start_delay", f"source {name}")):
+        return ""
+    return f"waits: {limit_in_words(reason)}"
 
 
 def hidden_in_words(pace: Pace, names: Iterable[str]) -> str:
     """`and 44 more sources: 3 done, 41 wait for start_delay`."""
     hidden = list(names)
-    states: Counter[str] = Counter()
+    running, states = pace.running(), Counter[str]()
     for name in hidden:
         if pace.done[name] >= pace.tasks[name]:
             states["done"] += 1
-        elif reason := _reason(pace, name):
+        elif reason := _reason(pace, name, is_running=running[name] > 0):
             states[reason.replace("waits:", "wait for")] += 1
     known = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
     what = f"and {len(hidden)} more source{'s' * (len(hidden) != 1)}"

@@ -13,6 +13,7 @@ from stagepipe.cli.command import Command
 from stagepipe.cli.history import History, Row, run_object
 from stagepipe.cli.options import as_json, history, loudness
 from stagepipe.cli.session import session
+from stagepipe.cli.time_spent import slowest, slowest_lines, spent, time_lines
 from stagepipe.cli.wording import (
     command_line,
     count,
@@ -53,12 +54,9 @@ def to_plain(ledger: Ledger, row: Row) -> dict[str, Any]:
     """The run as `--json` prints it: the words of `run --json`, and more."""
     run = row["run"]
     tasks = ledger.tasks(run)
-    spent: Counter[str] = Counter()
-    for task in tasks:
-        spent.update(task["seconds"])
     return {
         **run_object(row),
-        "stages": [_stage_object(stage) for stage in ledger.stages(run)],
+        "stages": [_stage_object(stage, tasks) for stage in ledger.stages(run)],
         "sources": ledger.sources(run),
         "dead_letters": [
             {"source": letter["source"], "file": letter["path"], "reason": letter["dead"]}
@@ -73,11 +71,12 @@ def to_plain(ledger: Ledger, row: Row) -> dict[str, Any]:
         "outputs": [
             {**output, "changed": bool(output["changed"])} for output in ledger.outputs(run)
         ],
-        "task_seconds": dict(spent),
+        "task_seconds": spent(tasks),
+        "slowest_tasks": slowest(tasks),
     }
 
 
-def _stage_object(stage: Row) -> dict[str, Any]:
+def _stage_object(stage: Row, tasks: Sequence[Row]) -> dict[str, Any]:
     return {
         "name": stage["name"],
         "status": stage["status"],
@@ -85,19 +84,23 @@ def _stage_object(stage: Row) -> dict[str, Any]:
         "tasks": {name: stage[name] for name in TASK_COUNTS},
         "dropped_by": stage["dropped_by"],
         "added_by": stage["added_by"],
+        "rejected_by": stage["rejected_by"],
         "seconds": stage["seconds"],
+        "task_seconds": spent(task for task in tasks if task["stage"] == stage["name"]),
     }
 
 
 def _lines(place: History, row: Row, about: Mapping[str, Any]) -> Iterator[str]:
     yield from _head(about)
     yield from _block("stages", _stages(about["stages"]))
+    yield from _block("steps", _steps(about["stages"]))
     yield from _block("sources", _sources(about["sources"]))
     yield from _block("dead letters", _dead(about["dead_letters"]))
     yield from _block("failed tasks", _failed(about["failed_tasks"]))
     yield from _block("rejects", _rejects(place, row, about))
     yield from _block("outputs", _outputs(place, row, about["outputs"]))
-    yield from _block("where the time went, in all workers together", _time(about["task_seconds"]))
+    yield from _block("where the time went: stages, and work of all workers", time_lines(about))
+    yield from _block("slowest tasks", slowest_lines(about["slowest_tasks"]))
 
 
 def _head(about: Mapping[str, Any]) -> Iterator[str]:
@@ -125,20 +128,32 @@ def _block(title: str, lines: Sequence[str]) -> Iterator[str]:
 def _stages(stages: Sequence[Row]) -> list[str]:
     if not stages:
         return []
-    head = ["", "", *(name.upper() for name in (*COUNTS, "made", "taken")), "TIME", ""]
-    rows = [head]
+    # Columns of nothing but zeros are left out, so that the others fit a screen.
+    has_added = any(stage["rows"]["added"] for stage in stages)
+    counts = [name for name in COUNTS if name != "added" or has_added]
+    tasks = [
+        name
+        for name in TASK_COUNTS
+        if name == "made" or any(stage["tasks"][name] for stage in stages)
+    ]
+    rows = [["", "", *(name.upper() for name in (*counts, *tasks))]]
     for stage in stages:
-        counts = [number(stage["rows"][name]) for name in COUNTS]
-        tasks = [number(stage["tasks"][name]) for name in ("made", "taken")]
-        by = [
-            f"{step} {word} {number(rows_)}"
-            for word, key in (("dropped", "dropped_by"), ("added", "added_by"))
-            for step, rows_ in stage[key].items()
-            if rows_
-        ]
-        time = duration(stage["seconds"])
-        rows.append([stage["name"], stage["status"], *counts, *tasks, time, ", ".join(by)])
-    return table(rows, right=range(2, 10))
+        numbers = [number(stage["rows"][name]) for name in counts]
+        numbers += [number(stage["tasks"][name]) for name in tasks]
+        rows.append([stage["name"], stage["status"], *numbers])
+    return table(rows, right=range(2, 2 + len(counts) + len(tasks)))
+
+
+def _steps(stages: Sequence[Row]) -> list[str]:
+    """What each step did to the number of rows."""
+    rows = [
+        [stage["name"], f"{step} {word} {number(records)}"]
+        for stage in stages
+        for word in ("dropped", "added", "rejected")
+        for step, records in stage[f"{word}_by"].items()
+        if records
+    ]
+    return table(rows)
 
 
 def _sources(sources: Sequence[Row]) -> list[str]:
@@ -187,12 +202,3 @@ def _outputs(place: History, row: Row, outputs: Sequence[Row]) -> list[str]:
         for output in outputs
     ]
     return table(rows, right=(1, 2, 3))
-
-
-def _time(spent: Mapping[str, float]) -> list[str]:
-    total = sum(spent.values())
-    if not total:
-        return []
-    ranked = sorted(spent.items(), key=lambda item: -item[1])
-    rows = [[kind, duration(seconds), f"{seconds / total:.0%}"] for kind, seconds in ranked]
-    return table(rows, right=(1, 2))

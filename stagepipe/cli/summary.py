@@ -1,18 +1,22 @@
-"""What `stagepipe run` says at its end, to somebody who was woken at 3 a.m."""
+"""What `stagepipe run` says at its end, to somebody who was woken at 3 a.m. On one screen: of what
+may be many, the most frequent few, and the command that shows the rest."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
+from stagepipe.cli import wording
 from stagepipe.cli.wording import (
     command_line,
     count,
     duration,
-    field,
     number,
     path_here,
+    shortened,
+    shown,
     size,
     table,
 )
@@ -21,64 +25,101 @@ if TYPE_CHECKING:
     from stagepipe.declare import Pipeline
     from stagepipe.run.result import RunResult
 
+FEW = 3
+WIDTH = 80
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the ledger knows beyond the result: rows that steps added and dropped, bytes read,
+    rejects by (reason, column), and dead letters."""
+
+    added: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    bytes: int = 0
+    rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
+    dead: tuple[Mapping[str, Any], ...] = ()
+
 
 def summary(result: RunResult, pipeline: Pipeline, flags: tuple[str, ...] | None) -> Iterator[str]:
     """The lines. `flags` are what the commands that look back need to find the pipeline; None when
     they would find nothing."""
+    known = _known(result, pipeline)
     took = duration(result.seconds)
     yield f"{pipeline.name}: {result.status} in {took} (run {result.run})"
-    yield from _rows(result, pipeline)
-    for index, line in enumerate(_outputs(result, pipeline)):
-        yield field("" if index else "outputs", line)
+    yield from _rows(result, known)
+    yield from _work(result, known)
+    yield from _under("outputs", _outputs(result, pipeline))
     if not result.outputs:
-        yield field("outputs", "none: nothing was committed")
+        yield wording.field("outputs", "none: nothing was committed")
     if result.rejects is not None:
-        yield field("rejects", path_here(pipeline.folder / result.rejects))
+        rejects = [*_reasons(known), path_here(pipeline.folder / result.rejects)]
         if flags is not None:
-            yield field("", f"read them with: {command_line('rejects', *flags)}")
+            rejects.append(f"read them with: {command_line('rejects', *flags)}")
+        yield from _under("rejects", rejects)
+    yield from _under("dead", _dead(known, result, flags))
     if result.error is not None and flags is not None:
-        yield from _next(result, flags)
+        yield from _under("next", _next(result, flags))
 
 
-def _rows(result: RunResult, pipeline: Pipeline) -> Iterator[str]:
-    rows = result.rows
-    added, dropped = _by_step(result, pipeline)
-    yield field(
-        "rows",
-        f"{number(rows.read)} read, {number(rows.added)} added{_named(added)}, "
-        f"{number(rows.written)} written, {number(rows.rejected)} rejected, "
-        f"{number(rows.dropped)} dropped{_named(dropped)}",
-    )
-    dead = f", {count(result.files_dead, 'dead letter')}" if result.files_dead else ""
-    skipped = f", {number(result.files_skipped)} skipped" if result.files_skipped else ""
-    yield field("files", f"{number(result.files_read)} read{skipped}{dead}")
-    made = sum(stage.made for stage in result.stages)
-    taken = sum(stage.taken for stage in result.stages)
-    is_done = result.error is None and not made
-    idle = ": nothing was new" if is_done else ""
-    yield field("tasks", f"{number(made)} made, {number(taken)} taken from before{idle}")
-
-
-def _by_step(result: RunResult, pipeline: Pipeline) -> tuple[Counter[str], Counter[str]]:
-    """Rows added and dropped, by step, over all stages: the ledger knows."""
+def _known(result: RunResult, pipeline: Pipeline) -> _Known:
     from stagepipe.errors import StagepipeError
     from stagepipe.record.ledger import Ledger
 
-    added: Counter[str] = Counter()
-    dropped: Counter[str] = Counter()
+    run, known = result.run or "", _Known()
     try:
         with Ledger(pipeline.state_path / "ledger.sqlite", must_exist=True) as ledger:
-            for stage in ledger.stages(result.run or ""):
-                added.update(stage["added_by"])
-                dropped.update(stage["dropped_by"])
+            for stage in ledger.stages(run):
+                known.added.update(stage["added_by"])
+                known.dropped.update(stage["dropped_by"])
+            for found in ledger.reject_counts(run):
+                known.rejected[found["reason"], found["column"] or ""] += found["records"]
+            read = sum(source["bytes"] for source in ledger.sources(run))
+            dead = tuple(ledger.dead_letters(run))
+            return _Known(known.added, known.dropped, read, known.rejected, dead)
     except StagepipeError:
-        pass  # the run is over and its result stands; this only says more
-    return added, dropped
+        return known  # the run is over and its result stands; this only says more
+
+
+def _rows(result: RunResult, known: _Known) -> Iterator[str]:
+    """The sum, with the steps that changed the number of rows: on one line where that fits."""
+    rows = result.rows
+    added, dropped = _named(known.added), _named(known.dropped)
+    line = wording.field(
+        "rows",
+        f"{number(rows.read)} read, {number(rows.added)} added{added}, "
+        f"{number(rows.written)} written, {number(rows.rejected)} rejected, "
+        f"{number(rows.dropped)} dropped{dropped}",
+    )
+    if len(line) <= WIDTH:
+        yield line
+        return
+    yield wording.field(
+        "rows",
+        f"{number(rows.read)} read, {number(rows.added)} added, {number(rows.written)} written, "
+        f"{number(rows.rejected)} rejected, {number(rows.dropped)} dropped",
+    )
+    for word, by_step in (("added", known.added), ("dropped", known.dropped)):
+        for step, changed in by_step.items():
+            if changed:
+                yield wording.field("", f"{number(changed)} {word} by {step}")
 
 
 def _named(by_step: Mapping[str, int]) -> str:
     named = [f"{step} {number(rows)}" for step, rows in by_step.items() if rows]
     return f" ({', '.join(named)})" if named else ""
+
+
+def _work(result: RunResult, known: _Known) -> Iterator[str]:
+    dead = f", {count(result.files_dead, 'dead letter')}" if result.files_dead else ""
+    skipped = f", {number(result.files_skipped)} skipped" if result.files_skipped else ""
+    read = f" ({size(known.bytes)})" if known.bytes else ""
+    yield wording.field("files", f"{number(result.files_read)} read{read}{skipped}{dead}")
+    made = sum(stage.made for stage in result.stages)
+    taken = sum(stage.taken for stage in result.stages)
+    is_done = result.error is None and not made
+    idle = ": nothing was new" if is_done else ""
+    yield wording.field("tasks", f"{number(made)} made, {number(taken)} taken from before{idle}")
 
 
 def _outputs(result: RunResult, pipeline: Pipeline) -> list[str]:
@@ -95,13 +136,38 @@ def _outputs(result: RunResult, pipeline: Pipeline) -> list[str]:
     return table(rows, right=(1, 2, 3))
 
 
+def _reasons(known: _Known) -> list[str]:
+    """The most frequent reasons for rejects."""
+    most = known.rejected.most_common(FEW)
+    rows = [
+        [number(records), shown(reason) + (f" in column {shown(column)!r}" if column else "")]
+        for (reason, column), records in most
+    ]
+    if kinds := len(known.rejected) - len(most):
+        rest = known.rejected.total() - sum(records for _, records in most)
+        rows.append([number(rest), f"for {count(kinds, 'other reason')}"])
+    return table(rows, right=(0,))
+
+
+def _dead(known: _Known, result: RunResult, flags: tuple[str, ...] | None) -> Iterator[str]:
+    """The first dead letters, each with its reason."""
+    room = WIDTH - wording.LABEL_WIDTH
+    for letter in known.dead[:FEW]:
+        yield shortened(f"{letter['path']}: {letter['dead']}", 2 * room)
+    if (more := len(known.dead) - FEW) > 0:
+        show = "" if flags is None else f": {command_line('show', result.run or '', *flags)}"
+        yield f"and {number(more)} more{show}"
+
+
 def _next(result: RunResult, flags: tuple[str, ...]) -> Iterator[str]:
     """What to do now: look, mend, run again."""
     run = result.run or ""
-    looks = [f"`{command_line('show', run, *flags)}` says what happened where"]
-    if result.rejects is not None:
-        looks.append(f"`{command_line('rejects', *flags)}` lists the bad records")
+    yield f"`{command_line('show', run, *flags)}` says what happened where"
     again = command_line("run", *flags[1:])
-    looks.append(f"then `{again}` goes on: finished parts are taken, not made again")
-    for index, line in enumerate(looks):
-        yield field("" if index else "next", line)
+    yield f"then `{again}` goes on: finished parts are taken, not made again"
+
+
+def _under(label: str, lines: Iterator[str] | list[str]) -> Iterator[str]:
+    """Lines below each other, the label before the first."""
+    for index, line in enumerate(lines):
+        yield wording.field("" if index else label, line)

@@ -19,9 +19,7 @@ NUMBERS = st.text("0123456789.-+eE", min_size=1, max_size=22)
 TIMES = st.from_regex(
     r"[0-2]\d{3}-[01]\d-[0-3]\d([ T][0-2]\d:[0-6]\d:[0-6]\d(\.\d{3})?)?", fullmatch=True
 )
-WORDS = st.sampled_from(
-    ["true", "false", "True", "nan", "inf", "0x1A", "-0", "-0.0", "\u0661"]
-)
+WORDS = st.sampled_from(["true", "false", "True", "nan", "inf", "0x1A", "-0", "-0.0", "\u0661"])
 
 
 def guessed(*values: str) -> str:

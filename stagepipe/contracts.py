@@ -156,11 +156,12 @@ class Reader(Protocol):
         Reads the file once, in blocks."""
         ...
 
-    def record_at(self, data: bytes, offset: int, options: Mapping[str, Any]) -> tuple[int, bytes]:
-        """The record that begins at this offset in a segment's bytes: its line, from 1 at the
-        segment's first, and its raw bytes without its end. One with an unclosed quote goes on to
-        the end of the data. Raises ValueError where only a line end or the end of the data
-        stands."""
+    def records_at(
+        self, data: bytes, offsets: Sequence[int], options: Mapping[str, Any]
+    ) -> Sequence[tuple[int, bytes]]:
+        """The records that begin at these offsets in a segment's bytes, in any order: the line of
+        each, from 1 at the segment's first, and its raw bytes without its end. One with an unclosed
+        quote goes on to the end of the data. Raises ValueError where no record can begin."""
         ...
 
 

@@ -17,6 +17,10 @@ from typing import Any, NamedTuple
 EVERYTHING = "*"
 """Stands for the source of a chunk that holds rows of all of them. No source is called so."""
 
+RECORD = "_record"
+"""The column that says of each row which record of the chunk's files it is, where a step rejects
+rows. No other column may be called so."""
+
 Cell = bool | int | float | Decimal | date | time | str
 """A value that a check compares with. A `datetime` is a `date` to Python."""
 

@@ -14,6 +14,7 @@ from stagepipe.builtin.expressions import row_expression
 from stagepipe.builtin.reference import check_columns, check_keys, read_reference
 from stagepipe.builtin.types import polars_type, type_word
 from stagepipe.contracts import step
+from stagepipe.model import RECORD
 
 Names = list[str]
 Value: TypeAlias = bool | int | float | str | date | datetime | time
@@ -50,7 +51,12 @@ def select(frame: pl.DataFrame, *, columns: Names) -> pl.DataFrame:
     """
     if not columns or len(set(columns)) < len(columns):
         raise ValueError("'columns' must name at least one column, and each once")
-    return frame.select(columns)
+    return frame.select([*columns, *_record(frame, columns)])
+
+
+def _record(frame: pl.DataFrame, columns: Names) -> Names:
+    """The column that a step which rejects rows needs, where it is there."""
+    return [RECORD] if RECORD in frame.columns and RECORD not in columns else []
 
 
 @step
@@ -61,7 +67,7 @@ def drop(frame: pl.DataFrame, *, columns: Names) -> pl.DataFrame:
         columns: the names.
     """
     check_names(frame.columns, columns, "columns")
-    if len(columns) == frame.width:
+    if len(columns) == frame.width - len(_record(frame, columns)):
         raise ValueError("'columns' names all columns: nothing would be left")
     return frame.drop(pl.selectors.by_name(*columns))
 
@@ -126,6 +132,7 @@ def unpivot(
         index = [name for name in frame.columns if name not in columns]
     elif index:
         check_names(frame.columns, index, "index")
+    index = [*index, *_record(frame, index)]
     check_distinct(
         [*index, variable_name, value_name], "choose another 'variable_name' or 'value_name'"
     )

@@ -20,16 +20,12 @@ from stagepipe.declare.declared import Declared
 from stagepipe.declare.types import ColumnType, TypeValue, parse_type
 from stagepipe.declare.values import ORDERED, fit
 from stagepipe.declare.words import Complaint, shown
+from stagepipe.model import RECORD
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema
-
-RESERVED = "_record"
-"""The column in which the engine carries a record's place; no schema may have it."""
-ADDED = ("_source", "_file", "_line")
-"""The columns that `provenance` adds."""
 
 # Checked by `Column.complaints`, because what fits depends on the type.
 VALUE_SCHEMA = {"type": ["number", "string", "boolean"]}
@@ -205,14 +201,21 @@ class Schema(Declared):
     @classmethod
     def complaints(cls, data: Mapping[str, Any]) -> Iterable[Complaint]:
         """Check the columns' names, here and in the files."""
-        columns = data.get("columns")
+        columns, provenance = data.get("columns"), data.get("provenance")
+        wanted = list(provenance) if isinstance(provenance, list | tuple) else []
+        for position, word in enumerate(wanted):
+            if word in wanted[:position]:
+                yield Complaint(("provenance", position), f"names {shown(word)} a second time")
         headers: dict[str, str] = {}
         for name, column in columns.items() if isinstance(columns, Mapping) else ():
             path = ("columns", name)
-            if name in ("", RESERVED, *ADDED):
-                yield Complaint(
-                    path, f"cannot be called {shown(name)}; give it another name", "key"
-                )
+            if name in ("", RECORD):
+                text = f'cannot be called {shown(name)}; give it another name, and name = "{name}"'
+                text = text if name else "cannot be called ''; give it another name"
+                yield Complaint(path, text, "key")
+            elif name in [f"_{word}" for word in wanted]:
+                text = f"cannot be called {shown(name)}, which provenance adds; give it another"
+                yield Complaint(path, f'{text} name, and name = "{name}"', "key")
             given = column.get("name") if isinstance(column, Mapping) else None
             given = column.name if isinstance(column, Column) else given
             header = given if isinstance(given, str) else name

@@ -28,6 +28,7 @@ MEANING = {
     "steps": "a step, its options or its code changed",
     "reference": "a file that a step reads changed",
     "sink": "the sink changed",
+    "records": "a later step rejects rows, or none does any more",
     "versions": "another version of stagepipe, polars or pyarrow",
     "before": "the stage before it changed",
 }
@@ -76,6 +77,7 @@ def stage_ingredients(stage: StageWork) -> dict[str, str]:
         "steps": digest([_step(step) for step in stage.steps]),
         "reference": digest([sorted(step.reads.items()) for step in stage.steps]),
         "sink": digest([stage.sink, dict(stage.sink_options), stage.keeps_pieces]),
+        "records": digest(stage.keeps_records),
         "versions": _versions(),
     }
 

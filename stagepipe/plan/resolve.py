@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from stagepipe.contracts import ColumnSpec, Sink, TableSpec
 from stagepipe.declare import Column, ColumnType, Pipeline, Stage, Use, fault_at
 from stagepipe.errors import Fault, PluginError, StagepipeError
+from stagepipe.model import RECORD
 from stagepipe.plan.work import StageWork, StepWork, file_digest, provenance_type, step_message
 from stagepipe.plugins import Plugins, sink_options_model
 
@@ -216,7 +217,8 @@ def lost_records(pipeline: Pipeline, stages: Sequence[StageWork]) -> Iterator[Fa
                 text = f"step {name!r} rejects rows that come out of {loser!r}: their lines and "
                 text += "raw bytes are not known, and stay empty in the rejects"
                 yield fault_at(pipeline, ("stage", index, "steps", position), text)
-            if step.is_over_all or step.reshapes:
+            is_plugins = not step.where.module.startswith("stagepipe.builtin.")
+            if step.is_over_all or (step.reshapes and is_plugins):
                 loser = name
 
 
@@ -301,6 +303,10 @@ def try_steps(pipeline: Pipeline, found: Found, table: TableSpec) -> list[Fault]
             except BaseException as error:  # noqa: BLE001 - polars' panics are no Exceptions
                 location = ("stage", index, "steps", position)
                 return [*faults, fault_at(pipeline, location, step_message(step, error, frame))]
+            if RECORD in frame.columns:
+                location = ("stage", index, "steps", position)
+                text = f"step {step.where.name!r} makes a column {RECORD!r}: the name is reserved"
+                return [*faults, fault_at(pipeline, location, text)]
         columns = columns if frame is None else frame.columns
         declared = pipeline.stages[index].sink
         if declared is not None and stage.sink is not None:

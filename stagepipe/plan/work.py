@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stagepipe.contracts import TableSpec
+from stagepipe.model import RECORD
 from stagepipe.plugins import StepName
 from stagepipe.record.spool import file_sha256
 
@@ -95,7 +96,7 @@ def step_message(step: StepWork, error: BaseException, frame: pl.DataFrame | pl.
     text = str(error).strip().partition("\n")[0]
     if isinstance(error, pl.exceptions.ColumnNotFoundError):
         name = text.strip("'\"`").removeprefix('unable to find column "').partition('"')[0]
-        columns = frame.collect_schema().names()
+        columns = [each for each in frame.collect_schema().names() if each != RECORD]
         near = did_you_mean(name, columns)
         text = f"there is no column {name!r}{near or '; there are: ' + ', '.join(columns)}"
         return f"step {step.where.name!r}: {text}"

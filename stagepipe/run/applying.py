@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stagepipe.errors import StagepipeError, TaskError
+from stagepipe.model import RECORD
 from stagepipe.plan.work import StepWork, file_digest, step_message
 from stagepipe.plugins import load_step
 
 if TYPE_CHECKING:
     import polars as pl
-
-RECORD = "_record"
-"""The column that says of each row which record of the chunk's files it is, where a step needs to
-know: see `pack_records`."""
+GIVE_BACK = "give back what reject() gave: the frame without those rows; reject each row once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +53,9 @@ def apply_steps(
         _check_reads(step)
         before = len(tally.rejects)
         result = _apply(step, frame, tally, where)
-        rejected = len(tally.rejects) - before
-        _count(step, height - rejected, result.height, tally, where)
+        rejected = tally.rejects[before:]
+        _count(step, height, len(rejected), result.height, tally, where)
+        _check_records(step, frame, result, rejected, where)
         frame, height = result, result.height
     return frame.lazy().collect()
 
@@ -94,38 +93,117 @@ def _apply(
     return result
 
 
-def _count(step: StepWork, height: int, result: int, tally: Tally, where: str) -> None:
+def _count(
+    step: StepWork, height: int, rejected: int, result: int, tally: Tally, where: str
+) -> None:
     name = step.where.name
+    left = height - rejected
     if step.reshapes:
-        tally.dropped[name] += height
-        tally.added[name] += result
-    elif result > height:
+        # It may have rejected rows that it brought itself.
+        brought = max(-left, 0)
+        tally.dropped[name] += left + brought
+        tally.added[name] += result + brought
+    elif rejected and result > left:
+        raise TaskError(
+            f"{where}: step {name!r} rejected {rejected} of {height} rows and gave back {result}",
+            GIVE_BACK,
+        )
+    elif result > left:
         raise TaskError(
             f"{where}: step {name!r} made {result} rows of {height}",
             "mark it with @step(reshapes=True) if that is its nature",
         )
-    elif result < height:
-        tally.dropped[name] += height - result
+    elif result < left:
+        tally.dropped[name] += left - result
+
+
+def _check_records(
+    step: StepWork,
+    frame: pl.DataFrame | pl.LazyFrame,
+    result: pl.DataFrame,
+    rejected: Sequence[StepReject],
+    where: str,
+) -> None:
+    """That a step has not made the way back to the records a wrong one. It may lose it: by leaving
+    the column out, or with nulls in it. Raises TaskError."""
+    import polars as pl
+
+    name = step.where.name
+    if RECORD not in result.columns:
+        return
+    if not isinstance(frame, pl.DataFrame) or RECORD not in frame.columns:
+        raise TaskError(
+            f"{where}: step {name!r} made a column {RECORD!r}, a name that is reserved",
+            "give the column another name",
+        )
+    given, kept = frame[RECORD], result[RECORD]
+    if kept.dtype != given.dtype or not kept.is_in(given.implode()).all():
+        raise TaskError(
+            f"{where}: step {name!r} changed the column {RECORD!r}, which says for a later reject "
+            "what record a row is",
+            "leave it as it is, or out: name the columns that the step works on",
+        )
+    records = [reject.record for reject in rejected if reject.record is not None]
+    if not records:
+        return
+    gone = pl.Series(records, dtype=pl.Int64).implode()
+    left = int(given.is_in(gone).sum()) - len(records)
+    if kept.is_in(gone).sum() > max(left, 0) and not (step.reshapes and left):
+        raise TaskError(
+            f"{where}: step {name!r} rejected rows and gave them back all the same", GIVE_BACK
+        )
 
 
 def rejecter(
     step: str, rejects: list[StepReject]
 ) -> Callable[[pl.DataFrame, pl.Expr | pl.Series, str], pl.DataFrame]:
     """The function that a step is given to reject rows with."""
-    import polars as pl
 
     def reject(frame: pl.DataFrame, condition: pl.Expr | pl.Series, reason: str) -> pl.DataFrame:
-        """The frame without the rows for which the condition is true; they become rejects."""
+        """The frame without the rows for which the condition is true; they become rejects. Where
+        the condition is null the row stays."""
+        import polars as pl
+
         if not isinstance(frame, pl.DataFrame):
-            raise TypeError("reject() needs the frame, a condition and a reason")
-        mask = frame.select(pl.lit(condition) if isinstance(condition, bool) else condition)
-        is_bad = mask.to_series().cast(pl.Boolean).fill_null(False)
+            raise TypeError(f"reject() needs the frame first, not a {type(frame).__name__}")
+        if not isinstance(reason, str) or not reason:
+            raise TypeError(f"reject() needs a word for the reason, not {reason!r}")
+        is_bad = _mask(frame, condition)
         bad = frame.filter(is_bad)
         records = bad[RECORD].to_list() if RECORD in bad.columns else [None] * bad.height
-        rejects.extend(StepReject(step, str(reason), record) for record in records)
+        rejects.extend(StepReject(step, reason, record) for record in records)
         return frame.filter(~is_bad)
 
     return reject
+
+
+def _mask(frame: pl.DataFrame, condition: Any) -> pl.Series:
+    """For each row whether the condition is true. Raises TypeError or ValueError."""
+    import polars as pl
+
+    if isinstance(condition, bool):
+        condition = pl.lit(condition)
+    if isinstance(condition, pl.Expr):
+        found = frame.select(condition)
+        if found.width != 1:
+            raise ValueError(f"the condition of reject() gives {found.width} columns, not one")
+        mask = found.to_series()
+        if len(mask) == 1:  # one value for all rows
+            mask = mask.new_from_index(0, frame.height)
+    elif isinstance(condition, pl.Series):
+        mask = condition
+    else:
+        raise TypeError(
+            "the condition of reject() is an expression of polars or a series, "
+            f"not a {type(condition).__name__}"
+        )
+    if len(mask) != frame.height:
+        raise ValueError(
+            f"the condition of reject() has {len(mask)} values for {frame.height} rows"
+        )
+    if mask.dtype not in (pl.Boolean, pl.Null):
+        raise TypeError(f"the condition of reject() is {mask.dtype}, not true or false")
+    return mask.cast(pl.Boolean).fill_null(False)
 
 
 def _check_reads(step: StepWork) -> None:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from stagepipe.contracts import DeadSegment, Reader
 from stagepipe.declare import Pipeline
 from stagepipe.errors import StagepipeError, TaskError
-from stagepipe.model import InputFile, Reject, Segment, printable
+from stagepipe.model import RECORD, InputFile, Reject, Segment, printable
 from stagepipe.plan.files import SourceFiles, find_files
 from stagepipe.plan.planner import check, source_work
 from stagepipe.plan.work import SourceWork, StageWork, Work
 from stagepipe.plugins import Plugins
-from stagepipe.run.applying import RECORD, StepReject, Tally, apply_steps
+from stagepipe.run.applying import StepReject, Tally, apply_steps
 from stagepipe.run.reading import no_rows, with_provenance
 
 if TYPE_CHECKING:
@@ -227,5 +227,5 @@ def _of_steps(
             file=printable(beginning.file.path),
             line=line,
             byte_offset=offset,
-            raw=reader.record_at(beginning.data, offset, how.options)[1],
+            raw=reader.records_at(beginning.data, [offset], how.options)[0][1],
         )

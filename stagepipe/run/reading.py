@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from stagepipe.contracts import DeadSegment, Reader, SegmentResult, TableSpec
 from stagepipe.errors import TaskError
-from stagepipe.model import Chunk, PartFile, Reject, Segment, SegmentCount, printable
+from stagepipe.model import RECORD, Chunk, PartFile, Reject, Segment, SegmentCount, printable
 from stagepipe.plan.work import Work, provenance_type
 from stagepipe.plugins import Plugins
 from stagepipe.record.spool import Spool
 from stagepipe.run import between
-from stagepipe.run.applying import RECORD, StepReject
+from stagepipe.run.applying import StepReject
 from stagepipe.run.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -159,13 +159,12 @@ def _check_same(descriptor: int, segment: Segment) -> None:
 
 
 def raw_rejects(
-    plugins: Plugins, work: Work, chunk: Chunk, found: Iterable[StepReject]
+    plugins: Plugins, work: Work, chunk: Chunk, found: Sequence[StepReject]
 ) -> Iterator[tuple[int, Reject]]:
     """Rejects of steps with their files, lines (from the segment's first) and bytes, as far as the
-    way back is known; each with the number of its segment."""
-    last: int | None = None
-    data = b""
-    source = work.sources.get(chunk.source)
+    way back is known; each with the number of its segment. Raises TaskError."""
+    known = {each.record for each in found if each.record is not None}
+    places = _places_of(plugins, work, chunk, known) if chunk.source in work.sources else {}
     for each in found:
         plain = Reject(
             source=printable(chunk.source),
@@ -179,29 +178,39 @@ def raw_rejects(
             also=None,
             raw=None,
         )
-        if each.record is None or source is None:
+        if each.record is None or each.record not in places:
             yield 0, plain
             continue
-        number, offset = each.record >> OFFSET_BITS, each.record & ((1 << OFFSET_BITS) - 1)
+        file, line, byte_offset, raw = places[each.record]
+        placed = plain._replace(file=file, line=line, byte_offset=byte_offset, raw=raw)
+        yield each.record >> OFFSET_BITS, placed
+
+
+def _places_of(
+    plugins: Plugins, work: Work, chunk: Chunk, records: Iterable[int]
+) -> dict[int, tuple[str, int, int, bytes]]:
+    """File, line, byte offset and raw bytes of these records. Each segment is read once again."""
+    by_segment: dict[int, list[int]] = {}
+    for record in sorted(records):
+        by_segment.setdefault(record >> OFFSET_BITS, []).append(record)
+    source = work.sources[chunk.source]
+    reader: Reader = plugins.reader(source.reader)
+    found = {}
+    for number, inside in by_segment.items():
         segment = chunk.segments[number]
-        if number != last:
-            try:
-                data, _ = _bytes_of(Path(work.folder), segment)
-            except (DeadSegment, OSError) as error:
-                raise TaskError(
-                    f"{printable(segment.file.path)} cannot be read again for a rejected row: "
-                    f"{error}",
-                    "run again when the file rests",
-                ) from error
-            last = number
-        reader: Reader = plugins.reader(source.reader)
-        line, raw = reader.record_at(data, offset - segment.start, source.options)
-        yield (
-            number,
-            plain._replace(
-                file=printable(segment.file.path), line=line, byte_offset=offset, raw=raw
-            ),
-        )
+        file = printable(segment.file.path)
+        try:
+            data, _ = _bytes_of(Path(work.folder), segment)
+        except (DeadSegment, OSError) as error:
+            raise TaskError(
+                f"{file} cannot be read again for a rejected row: {error}",
+                "run again when the file rests",
+            ) from error
+        offsets = [record & ((1 << OFFSET_BITS) - 1) for record in inside]
+        placed = reader.records_at(data, [o - segment.start for o in offsets], source.options)
+        for record, offset, (line, raw) in zip(inside, offsets, placed, strict=True):
+            found[record] = (file, line, offset, raw)
+    return found
 
 
 def read_piece(plugins: Plugins, spool: Spool, work: Work, stage: int, file: PartFile) -> pa.Table:

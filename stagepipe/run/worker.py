@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from stagepipe.errors import StagepipeError
 from stagepipe.model import (
     EVERYTHING,
+    RECORD,
     Failure,
     PartFile,
     Receipt,
@@ -35,7 +36,7 @@ from stagepipe.plugins import Plugins
 from stagepipe.record.rejects import write_task_rejects
 from stagepipe.record.spool import Spool
 from stagepipe.run import WORKER_MODULES
-from stagepipe.run.applying import RECORD, Tally, apply_steps, rows_by_step
+from stagepipe.run.applying import Tally, apply_steps, rows_by_step
 from stagepipe.run.frames import to_arrow
 from stagepipe.run.reading import raw_rejects, read_chunk, read_piece, scan_pieces
 from stagepipe.run.stopwatch import Stopwatch

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from stagepipe.contracts import Sink
 from stagepipe.errors import TaskError
-from stagepipe.model import PartFile
+from stagepipe.model import RECORD, PartFile
 from stagepipe.plan.work import StageWork
 from stagepipe.plugins import Plugins
 from stagepipe.record.spool import Spool, file_sha256
 from stagepipe.run import between
-from stagepipe.run.applying import RECORD
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,7 +48,7 @@ class PartWriter:
         """Write one piece of the task's rows. Raises TaskError when they do not fit the sink."""
         if stage.sink is not None:
             sink: Sink = plugins.sink(stage.sink)
-            shown = table.drop_columns([RECORD]) if stage.keeps_records else table
+            shown = table.drop_columns([RECORD]) if RECORD in table.column_names else table
             try:
                 encoded = sink.encode(shown, stage.sink_options, lambda: self._new(sink.suffix))
             except ValueError as error:

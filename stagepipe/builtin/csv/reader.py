@@ -79,11 +79,19 @@ class CsvReader:
         """The physical line (from 1) that begins at each of the cuts."""
         return first_lines(path, cuts)
 
-    def record_at(self, data: bytes, offset: int, options: Mapping[str, Any]) -> tuple[int, bytes]:
-        """The line on which the record at the offset begins, and the record, as a reject has
+    def records_at(
+        self, data: bytes, offsets: Sequence[int], options: Mapping[str, Any]
+    ) -> list[tuple[int, bytes]]:
+        """The lines on which the records at these offsets begin, and the records, as rejects have
         them."""
-        span = Dialect.of(options).structure.record_at(data, offset)
-        return count_lines(data[:offset]) + 1, data[span.start : span.end]
+        structure = Dialect.of(options).structure
+        found, line, before = {}, 1, 0
+        for offset in sorted(set(offsets)):
+            span = structure.record_at(data, offset)
+            line += count_lines(data[before:offset])
+            before = offset
+            found[offset] = (line, data[span.start : span.end])
+        return [found[offset] for offset in offsets]
 
 
 def _read(

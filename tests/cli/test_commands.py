@@ -46,6 +46,10 @@ def test_the_whole_way_by_json(project) -> None:
     assert shown["sources"][0]["records"] == 4
     assert shown["outputs"][0]["path"] == "out/words"
     assert set(shown["task_seconds"]) >= {"read", "parse", "encode"}
+    assert [stage["rejected_by"] for stage in shown["stages"]] == [{}, {}]
+    spent = sum(sum(stage["task_seconds"].values()) for stage in shown["stages"])
+    assert spent == pytest.approx(sum(shown["task_seconds"].values()))
+    assert {task["stage"] for task in shown["slowest_tasks"]} == {"parse", "words"}
 
     (reject,) = project.json("rejects")
     assert tuple(reject) == Reject._fields
@@ -59,6 +63,8 @@ def test_the_whole_way_for_people(project) -> None:
     assert done.stdout.startswith("letters: succeeded in ")
     assert "4 read, 0 added, 2 written, 1 rejected, 1 dropped (filter 1)" in done.stdout
     assert "out/words  2 rows" in done.stdout
+    assert "files     1 read (38 bytes)" in done.stdout
+    assert "rejects   1  type in column 'id'" in done.stdout
     assert "stagepipe rejects" in done.stdout
     assert "parse: begins, 1 task to make" in done.stderr
     assert "words: done in " in done.stderr
@@ -75,6 +81,67 @@ def test_the_whole_way_for_people(project) -> None:
     assert tuple(rows[0]) == Reject._fields
     assert len(rows) == 2
     assert project.run("rejects", "--source", "b", "--csv").stdout.count("\n") == 1
+
+
+def test_time_is_told_where_it_was_spent(project) -> None:
+    """show says how long each stage took and with what; parts that were taken cost nothing."""
+    project.run("run", "-q")
+    lines = project.run("show").stdout.splitlines()
+    title = lines.index("where the time went: stages, and work of all workers")
+    head, *stages = (line.split() for line in lines[title + 1 : title + 5])
+    assert head[:2] == ["TOOK", "BUSY"]
+    assert {"read", "hash", "parse", "steps", "encode"} >= set(head[2:]) >= {"read", "parse"}
+    assert [words[0] for words in stages] == ["parse", "words", "in"]
+    project.run("run", "-q")
+    again = project.json("show")
+    assert (again["task_seconds"], again["slowest_tasks"]) == ({}, [])
+    assert "where the time went" not in project.run("show").stdout
+
+
+REJECTER = """
+import polars as pl
+from stagepipe import step
+
+@step
+def short_words(frame: pl.DataFrame, *, reject) -> pl.DataFrame:
+    \"\"\"Reject short words.\"\"\"
+    return reject(frame, pl.col("word").str.len_chars() < 4, "short")
+"""
+
+
+def test_a_step_that_rejects_is_named(project) -> None:
+    """How many rows a step rejected stands in the ledger, and in show."""
+    project.plugin(REJECTER, "short_words")
+    project.write(
+        "pipeline.toml", (project.folder / "pipeline.toml").read_text().replace("50%", "90%")
+    )
+    project.run("run", "-q")
+    assert project.json("show")["stages"][0]["rejected_by"] == {"short_words": 2}
+    assert "parse  short_words rejected 2" in project.run("show").stdout
+
+
+def test_the_summary_fits_a_screen(project) -> None:
+    """Of many reasons and dead letters the first few are told, with the command for the rest."""
+    columns = [f"c{number}" for number in range(9)]
+    text = (project.folder / "pipeline.toml").read_text()
+    fields = "".join(f'{name} = "int64"\n' for name in columns)
+    text = text.replace('word = "string"\n', fields).replace('"a.csv"', '"*.csv"')
+    text = text.replace('"50%"', '"100%"\nmax_dead = 9')
+    project.write("pipeline.toml", text)
+    rows = [",".join(["1", *("x" if c == bad else "2" for c in columns)]) for bad in columns]
+    project.write("a.csv", "\n".join([",".join(["id", *columns]), *rows, *rows[:1], ""]))
+    for name in "bcdef":
+        project.write(f"{name}.csv", "nothing,of,this\n1,2,3\n")
+    lines = project.run("run").stdout.splitlines()
+    assert max(map(len, lines)) <= 160
+    assert len(lines) < 24
+    told = "\n".join(lines)
+    assert "rejects   2  type in column 'c0'\n" in told
+    assert "          6  for 6 other reasons\n" in told
+    assert "files     1 read (" in told
+    assert ", 5 dead letters\n" in told
+    assert "dead      b.csv: " in told
+    assert "          and 2 more: stagepipe show 2" in told
 
 
 def test_plan_writes_nothing(project) -> None:

@@ -68,7 +68,7 @@ class ParquetSink:
         if given.compression_level is not None:
             try:
                 pa.Codec(given.compression, given.compression_level)
-            except (ValueError, pa.ArrowException) as error:
+            except (ValueError, OSError, pa.ArrowException) as error:
                 yield "compression_level", f"compression_level: {error}"
 
     def keeps_rows(self, options: Mapping[str, Any]) -> bool:

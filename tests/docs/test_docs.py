@@ -25,7 +25,7 @@ from stagepipe.record.ledger import Ledger
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 
-# What differs from one run of the tutorial to the next.
+# What differs from one run of a page to the next.
 RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}")
 TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|\b\d+(\.\d+)? (s|ms)\b")
 SIZE = re.compile(r"\b[\d.]+ (bytes|kB|MB)\b")
@@ -110,10 +110,10 @@ def test_steps_over_all_rows_are_marked(reference: ModuleType) -> None:
     assert marked == TABLE_STEPS.keys()
 
 
-def test_every_built_in_sink_is_on_the_page_of_the_pipeline_file(built: Path) -> None:
+def test_every_built_in_sink_is_on_the_page_of_sinks(built: Path) -> None:
     from stagepipe.builtin import stagepipe_sinks
 
-    text = (built / "pipeline-file.txt").read_text().split("\nSinks\n")[1]
+    text = (built / "sinks.txt").read_text()
     for name, sink in stagepipe_sinks().items():
         part = text.split(f'"{name}"\n---')[1]
         for option in sink.options.__dataclass_fields__:
@@ -233,9 +233,11 @@ def test_the_pages_name_no_place_of_one_machine() -> None:
         assert not re.search(r"/(home|root|work|Users)/", page.read_text()), page.name
 
 
-def test_the_tutorial_says_what_happens(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", ["tutorial", "kinds-of-steps", "sinks"])
+def test_what_a_page_shows_is_what_happens(page: str, tmp_path: Path) -> None:
+    """From top to bottom: files are written, and every command prints what stands below it."""
     root = tmp_path / "orders"
-    for block in _blocks(DOCS / "tutorial.md"):
+    for block in _blocks(DOCS / f"{page}.md"):
         if block.language == "console":
             command, *expected = block.text.splitlines()
             assert _said(command.removeprefix("$ "), root) == _plain(expected), command
@@ -263,7 +265,8 @@ def _said(command: str, root: Path) -> list[str]:
         for line in done.stderr.splitlines()
         if line.startswith("error") or not PROGRESS.match(line)
     ]
-    return _plain(told + done.stdout.splitlines())
+    lines = told + done.stdout.splitlines()
+    return _plain([line.replace(str(root), "/srv/orders") for line in lines])
 
 
 def _plain(lines: list[str]) -> list[str]:

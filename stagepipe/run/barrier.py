@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stagepipe.declare import Errors
 from stagepipe.errors import TaskError
-from stagepipe.model import Failure, InputFile, Receipt, printable
+from stagepipe.model import EVERYTHING, Chunk, Failure, InputFile, Receipt, printable
 from stagepipe.record import balance
 
 
@@ -65,7 +65,7 @@ def check_whole_files(receipts: Sequence[Receipt]) -> None:
             )
 
 
-def check_columns(stage: str, receipts: Sequence[Receipt]) -> None:
+def check_columns(stage: str, receipts: Sequence[Receipt], chunks: Sequence[Chunk]) -> None:
     """All parts of a stage have one schema. Raises TaskError."""
     if not receipts:
         return
@@ -80,10 +80,18 @@ def check_columns(stage: str, receipts: Sequence[Receipt]) -> None:
             if receipt.columns.get(name) != first.columns.get(name)
         ]
         raise TaskError(
-            f"stage {stage!r} made chunk {receipt.chunk} with other columns than chunk "
-            f"{first.chunk}: {', '.join(differing) or 'in another order'}",
+            f"stage {stage!r} made {_named(receipt, chunks)} with other columns than "
+            f"{_named(first, chunks)}: {', '.join(differing) or 'in another order'}",
             "a step must give the same columns and types for every chunk",
         )
+
+
+def _named(receipt: Receipt, chunks: Sequence[Chunk]) -> str:
+    """A part's chunk, with the first of its files where it has any."""
+    if receipt.source == EVERYTHING or receipt.chunk >= len(chunks):
+        return f"chunk {receipt.chunk}"
+    file = chunks[receipt.chunk].segments[0].file
+    return f"chunk {receipt.chunk} ({printable(file.path)})"
 
 
 def task_error(failures: Sequence[Failure]) -> TaskError:

@@ -537,3 +537,25 @@ sink = { use = "arrow", path = "all.arrow" }
     with pa.OSFile(str(odd / "out/all.arrow")) as file:
         table = pa.ipc.open_file(file).read_all()
     assert table.to_pydict() == {"id": [1, 2], "word": ["one", "two"], "more": [1, 2]}
+
+
+def test_a_step_that_gives_other_columns_for_some_chunks(project: Any) -> None:
+    """Stage, chunks and files are named, and nothing is committed."""
+    project.write("landing/a.csv", "id,word\n1,a\n")
+    project.write("landing/b.csv", "id,word\n2,b\n")
+    project.write(
+        "own.py",
+        "import polars as pl\n"
+        "from stagepipe import step\n"
+        "@step\n"
+        "def own(frame: pl.DataFrame) -> pl.DataFrame:\n"
+        "    return frame.with_columns(more=1) if frame['id'][0] == 2 else frame\n",
+    )
+    settings = 'plugins = ["own.py"]\nchunk_size = "10B"'
+    project.declare(settings=settings, first='"own"')
+    refused(
+        project,
+        1,
+        "made chunk 1 (landing/b.csv) with other columns than chunk 0 (landing/a.csv)",
+        "more is int32 and was missing",
+    )

@@ -142,7 +142,8 @@ def unpivot(
                 f"column {columns[0]!r} is {type_word(frame.schema[columns[0]])}, and {name!r} is "
                 f"{type_word(frame.schema[name])}: cast them to one type first"
             )
-    long = frame.unpivot(
+    # Polars refuses the names of columns that are not to stay.
+    long = frame.select(pl.selectors.by_name(*index, *columns)).unpivot(
         pl.selectors.by_name(*columns),
         index=pl.selectors.by_name(*index),
         variable_name=variable_name,

@@ -15,6 +15,9 @@ from typing import NoReturn
 
 __all__ = ["main"]
 
+IO_THREADS = "stagepipe-io"
+"""How the names of the threads begin in which steps wait; see `stagepipe.run.pools`."""
+
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the program and exit with its code."""
@@ -23,8 +26,10 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     from stagepipe.cli.endings import conclude
 
     code = conclude(list(sys.argv[1:] if args is None else args))
-    if any(not thread.daemon for thread in threading.enumerate()[1:]):
-        # A step that waits for a network does not hear of an interruption: nobody waits for it.
+    others = threading.enumerate()[1:]
+    if any(not each.daemon or each.name.startswith(IO_THREADS) for each in others):
+        # A step that waits for a network does not hear of an interruption: nobody waits for it, and
+        # nothing is taken down while it may go on.
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()

@@ -118,7 +118,14 @@ def _stage(
 
 
 def _misplaced(pipeline: Pipeline, index: int, steps: Sequence[StepWork]) -> Iterator[Fault]:
-    """Steps over all rows that do not stand right behind a barrier."""
+    """Steps over all rows that do not stand right behind a barrier, and steps that wait beside one
+    over all rows: they run in this process, where sums of floats come from several threads."""
+    computing = [s.where.name for s in steps if s.is_over_all and not s.is_io_bound]
+    for position, step in enumerate(steps):
+        if step.is_io_bound and computing:
+            text = f"step {step.where.name!r} waits (io_bound), and {computing[0]!r} in its stage "
+            text += "computes over all rows: begin a new [[stage]] with the one that stands last"
+            yield fault_at(pipeline, ("stage", index, "steps", position), text)
     for position, step in enumerate(steps):
         name = step.where.name
         before = [other.where.name for other in steps[:position] if not other.is_over_all]

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import Executor, Future
+from contextlib import ExitStack, suppress
+from functools import partial
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any
 
 from stagepipe.plan.planner import Plan, StagePlan
 from stagepipe.run import worker
 from stagepipe.run.fanout import FanOut
+
+THREAD_NAME = "stagepipe-io"
 
 
 class FanOuts:
@@ -47,4 +52,48 @@ def _threads(
 ) -> Executor:
     del initializer  # this process is no worker: it keeps its signals and its stdout
     worker.lend(*initargs)
-    return ThreadPoolExecutor(max_workers, thread_name_prefix="stagepipe-io")
+    return Threads(max_workers)
+
+
+class Threads(Executor):
+    """Threads that keep no process from ending. Those of a `ThreadPoolExecutor` are waited for at
+    its end, also when a step in them waits for an answer that never comes."""
+
+    def __init__(self, count: int) -> None:
+        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._threads = [
+            Thread(target=self._work, name=f"{THREAD_NAME}-{number}", daemon=True)
+            for number in range(count)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Have one of the threads make the call."""
+        future: Future[Any] = Future()
+        self._calls.put((future, partial(fn, *args, **kwargs)))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Let the threads end when what was submitted is done, or at once what they are at."""
+        if cancel_futures:
+            with suppress(Empty):
+                while (waiting := self._calls.get_nowait()) is not None:
+                    waiting[0].cancel()
+        for _ in self._threads:
+            self._calls.put(None)
+        if wait:
+            for thread in self._threads:
+                thread.join()
+
+    def _work(self) -> None:
+        while (found := self._calls.get()) is not None:
+            future, call = found
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                result = call()
+            except BaseException as error:  # noqa: BLE001 - the future tells it
+                future.set_exception(error)
+            else:
+                future.set_result(result)

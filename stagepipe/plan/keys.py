@@ -75,7 +75,7 @@ def stage_ingredients(stage: StageWork) -> dict[str, str]:
     """What all parts of a stage have in common."""
     return {
         "steps": digest([_step(step) for step in stage.steps]),
-        "reference": digest([sorted(step.reads.items()) for step in stage.steps]),
+        "reference": digest([sorted(step.reads.items()) for step in stage.steps if step.reads]),
         "sink": digest([stage.sink, dict(stage.sink_options), stage.keeps_pieces]),
         "records": digest(stage.keeps_records),
         "versions": _versions(),

@@ -13,7 +13,7 @@ import errno
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -95,6 +95,11 @@ class TablePlace:
             )
         generation = before.generation + 1
         files = {path: f for path, f in _data_files(parts, generation).items() if f.rows}
+        if files and _partitions(files.values()) != _partitions(before.files):
+            raise RunError(
+                f"{self.table} is partitioned in another way than what is to be appended",
+                "set partition_by as it was when the table was begun, or write to another path",
+            )
         held = {str(self.table / file.name): file for file in before.files}
         manifest = replace(
             self._manifest(parts, (*before.files, *files.values())),
@@ -307,6 +312,12 @@ def _data_files(parts: Sequence[Part], generation: int = 1) -> dict[str, DataFil
 def _data_file(file: PartFile, number: int, generation: int) -> DataFile:
     name = f"{generation:04d}-{number:06d}-{file.sha256[:8]}{Path(file.name).suffix}"
     return DataFile(str(PurePosixPath(file.folder, name)), file.rows, file.bytes, file.sha256)
+
+
+def _partitions(files: Iterable[DataFile]) -> set[tuple[str, ...]]:
+    """By which columns files are partitioned, as the names of their folders say."""
+    folders = (PurePosixPath(file.name).parts[:-1] for file in files)
+    return {tuple(folder.partition("=")[0] for folder in parts) for parts in folders}
 
 
 def _listed(columns: Mapping[str, str]) -> str:

@@ -156,6 +156,21 @@ def test_other_columns_are_refused(letters: Any) -> None:
     assert ids(letters) == [*range(9), 20]
 
 
+def test_other_partitions_are_refused(letters: Any) -> None:
+    """A folder of which some files are in partitions is one that no reader understands."""
+    letters.run()
+    before = files(letters)
+    text = (letters.root / "pipeline.toml").read_text()
+    by_word = text.replace('"append"', '"append", partition_by = ["word"]')
+    assert by_word != text
+    letters.write("pipeline.toml", by_word)
+    letters.letters("c.csv", range(20, 23))
+    result = letters.run()
+    assert result.exit_code == 1
+    assert "is partitioned in another way" in result.error.message
+    assert files(letters) == before
+
+
 def test_fresh_does_not_append_twice(letters: Any) -> None:
     """`--fresh` takes no finished part; the rows that stand in the table are no part."""
     letters.run()

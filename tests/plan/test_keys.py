@@ -66,7 +66,7 @@ def with_column(**changes: Any) -> TableSpec:
         ({"stage": with_step(code="mended")}, {"steps"}),
         ({"stage": with_step(reshapes=True)}, {"steps"}),
         ({"stage": with_step(reads={"file": "abc"})}, {"reference"}),
-        ({"stage": replace(STAGE, steps=())}, {"steps", "reference"}),
+        ({"stage": replace(STAGE, steps=())}, {"steps"}),
         ({"stage": replace(STAGE, sink=None)}, {"sink"}),
         ({"stage": replace(STAGE, sink_options={})}, {"sink"}),
     ],

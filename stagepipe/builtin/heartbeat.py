@@ -77,12 +77,16 @@ def _beginning(pace: Pace) -> str:
 
 def committed(event: events.StageCommitted) -> str:
     """`done in 12 s, 1,234 rows written, 3 rejected`."""
-    pieces = [f"done in {duration(event.seconds)}", f"{event.rows.written:,} rows written"]
+    pieces = [f"done in {duration(event.seconds)}", _rows(event.rows.written)]
     if event.rows.rejected:
         pieces.append(f"{event.rows.rejected:,} rejected")
     if event.rows.dropped:
         pieces.append(f"{event.rows.dropped:,} dropped")
     return ", ".join(pieces)
+
+
+def _rows(written: int) -> str:
+    return f"{written:,} row{'s' * (written != 1)} written"
 
 
 def _tasks(number: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -83,14 +84,27 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[int] = (), indent: str 
     if not rows:
         return []
     rows = [[shown(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
     return [
         (
             indent
             + "  ".join(
-                cell.rjust(width) if index in right else cell.ljust(width)
+                _padded(cell, width, is_right=index in right)
                 for index, (cell, width) in enumerate(zip(row, widths, strict=True))
             )
         ).rstrip()
         for row in rows
     ]
+
+
+def _width(text: str) -> int:
+    """How many places a terminal gives to a text: two to a wide letter, none to a mark on one."""
+    if text.isascii():
+        return len(text)
+    marks = sum(unicodedata.combining(letter) != 0 for letter in text)
+    return len(text) - marks + sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+
+
+def _padded(text: str, width: int, *, is_right: bool) -> str:
+    space = " " * (width - _width(text))
+    return space + text if is_right else text + space

@@ -206,10 +206,11 @@ class Ledger:
         seconds: float,
         *,
         dead: int = 0,
+        files: int | None = None,
         rejects: str | None = None,
         error: tuple[str, str | None] | None = None,
     ) -> None:
-        """Note how a run ended."""
+        """Note how a run ended; `files` are those it came to, where it did not come to all."""
         message, hint = error or (None, None)
         values = {
             "status": status,
@@ -221,6 +222,8 @@ class Ledger:
             "hint": hint,
             **to_plain(rows),
         }
+        if files is not None:
+            values["files"] = files
         assignments = ", ".join(f"{name} = :{name}" for name in values)
         with self._writing():
             self._db.execute(

@@ -197,6 +197,7 @@ class Journal:
                 rows,
                 result.seconds,
                 dead=result.files_dead,
+                files=result.files_read + result.files_dead,
                 rejects=result.rejects,
                 error=(error.message, error.hint) if error else None,
             )

@@ -382,6 +382,7 @@ def test_a_failure_with_any_text_can_be_looked_back_at(project, odd, escaped) ->
     assert f"{place}: step 'own': {escaped}" in result["error"]["message"]
     shown = project.json("show")
     assert (shown["status"], shown["error"]) == ("failed", result["error"])
+    assert shown["files"] == result["files"] == {"read": 0, "skipped": 0, "dead": 0}
     assert shown["failed_tasks"][0]["error"] in result["error"]["message"]
     assert project.json("runs")[0]["error"] == result["error"]
     assert escaped in project.run("show").stdout

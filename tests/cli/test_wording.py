@@ -82,3 +82,12 @@ def test_log_lines_show_no_escapes_of_others(project) -> None:
     assert not HARMFUL.search(told)
     line = project.run("plan", "--log-format", "json").stderr.splitlines()[0]
     assert json.loads(line)["message"] == f"odd: {TITLE}\nerror: x"
+
+
+def test_wide_letters_take_two_places() -> None:
+    """Columns stand below each other also where letters are wide, or bear marks."""
+    assert table([["漢字", "1"], ["e\u0301", "2"], ["abcd", "3"]], right=(1,)) == [
+        "漢字  1",
+        "e\u0301     2",
+        "abcd  3",
+    ]

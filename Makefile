@@ -37,8 +37,9 @@ check: $(READY)  ## lint, types, direction of imports, dependencies, docs
 	$(BIN)/deptry .
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html
 
-torture: $(READY)  ## the long tests: a year of flights, twenty kills
-	STAGEPIPE_TEST_KILLS=20 $(BIN)/python -m pytest tests/torture tests/e2e/test_flights.py
+torture: $(READY)  ## the long tests: a year of flights, twenty kills, 500 random pipelines
+	STAGEPIPE_TEST_KILLS=20 STAGEPIPE_TEST_PIPELINES=500 $(BIN)/python -m pytest tests/torture \
+	  tests/e2e/test_flights.py tests/e2e/test_append.py tests/e2e/test_random_pipelines.py
 
 bench: $(READY)  ## stagepipe and its peers on the same work, in turn
 	$(BIN)/python -m benchmarks

@@ -341,6 +341,7 @@ def reference() -> Iterator[Path]:
         yield path
 
 
+@pytest.mark.timeout(100 + 5 * EXAMPLES)
 def test_a_random_pipeline_gives_what_its_steps_give_at_once(reference: Path, tree: Any) -> None:
     """Whatever the chunks, the files and the number of workers: each stage with a sink shows the
     rows of the whole table in their order, the sum comes out, and a second run changes nothing."""

@@ -1,0 +1,7 @@
+"""Plugins: finding and importing them, and what the steps in them are."""
+
+from stagepipe.plugins.manager import PluginNote, Plugins
+from stagepipe.plugins.options import sink_options_model
+from stagepipe.plugins.steps import Step, StepName, load_step
+
+__all__ = ["PluginNote", "Plugins", "Step", "StepName", "load_step", "sink_options_model"]

@@ -8,18 +8,15 @@ next run, or complete.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-import shutil
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from stagepipe.errors import BalanceError, OutputError, RunError
-from stagepipe.model import Output, Part, PartFile
+from stagepipe.model import Output, Part
 from stagepipe.record.manifest import (
     DataFile,
     Manifest,
@@ -32,11 +29,8 @@ from stagepipe.record.manifest import (
     strangers,
 )
 from stagepipe.record.spool import file_sha256, fsync
-
-_RENAME_EXCHANGE = 2
-_AT_FDCWD = -100
-_UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
-_CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
+from stagepipe.run.naming import data_files, partitions
+from stagepipe.run.replacing import link_or_copy, put_in_place, remove
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +69,7 @@ class TablePlace:
         """
         if self._appending is not None and (before := shown(self.table)) is not None:
             return self._append(parts, before, self._appending)
-        files = _data_files(parts)
+        files = data_files(parts)
         manifest = self._manifest(parts, tuple(files.values()))
         with self._trouble_told():
             is_same = self._holds(manifest)
@@ -94,8 +88,8 @@ class TablePlace:
                 "append what has the same columns and types, or write to another path",
             )
         generation = before.generation + 1
-        files = {path: f for path, f in _data_files(parts, generation).items() if f.rows}
-        if files and _partitions(files.values()) != _partitions(before.files):
+        files = {path: f for path, f in data_files(parts, generation).items() if f.rows}
+        if files and partitions(files.values()) != partitions(before.files):
             raise RunError(
                 f"{self.table} is partitioned in another way than what is to be appended",
                 "set partition_by as it was when the table was begun, or write to another path",
@@ -128,10 +122,10 @@ class TablePlace:
                 self._write_pending(manifest)
                 self._take_pending()
                 return self._output(manifest, is_changed=False)
-            _remove(self._new)
+            remove(self._new)
             rows = join(parts, self._new)
             if rows != (wanted := sum(file.rows for part in parts for file in part.files)):
-                _remove(self._new)
+                remove(self._new)
                 raise BalanceError(
                     f"{wanted} rows were to be written to {self.table}, and the new file has {rows}"
                 )
@@ -193,7 +187,7 @@ class TablePlace:
         if is_pending(self.table):
             pending_path(self.table).replace(manifest_path(self.table))
         for leftover in (self._new, self._old):
-            _remove(leftover)
+            remove(leftover)
         pending_path(self.table).unlink(missing_ok=True)
 
     def _manifest(self, parts: Sequence[Part], files: tuple[DataFile, ...]) -> Manifest:
@@ -247,33 +241,18 @@ class TablePlace:
         fsync(pending)
 
     def _swap_in(self, files: dict[str, DataFile]) -> None:
-        _remove(self._new)
+        remove(self._new)
         self._new.mkdir()
         for path, file in files.items():
             target = self._new / file.name
             target.parent.mkdir(parents=True, exist_ok=True)
-            _link_or_copy(Path(path), target)
+            link_or_copy(Path(path), target)
         for folder, _, _ in os.walk(self._new):
             fsync(Path(folder))
         if self.table.exists() and (others := strangers(self.table)):
             # It was looked at while planning; what came since then is not ours to replace.
             raise FileExistsError(errno.EEXIST, f"it holds {others[0]!r} now, which is not ours")
-        if not self.table.exists():
-            self._new.rename(self.table)
-        elif _exchange(self._new, self.table):
-            fsync(self.table.parent)
-            shutil.rmtree(self._new)
-        else:
-            # No atomic exchange here (some network file systems): for a moment there is no table.
-            self.table.rename(self._old)
-            try:
-                self._new.rename(self.table)
-            except BaseException:
-                if not self.table.exists():
-                    self._old.rename(self.table)
-                raise
-            fsync(self.table.parent)
-            shutil.rmtree(self._old)
+        put_in_place(self._new, self.table, self._old)
 
     def _output(self, manifest: Manifest, *, is_changed: bool) -> Output:
         is_inside = self.table.is_relative_to(self._relative_to)
@@ -288,67 +267,9 @@ class TablePlace:
         )
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _data_files(parts: Sequence[Part], generation: int = 1) -> dict[str, DataFile]:
-    """The files of a table's folder, by where they lie in the spool. One without rows stands only
-    for all, so that the columns can be seen."""
-    named = {}
-    for part in parts:
-        numbers: Counter[str] = Counter()
-        for file, path in zip(part.files, part.paths, strict=True):
-            number = part.chunk + numbers[file.folder]
-            numbers[file.folder] += 1
-            named[path] = _data_file(file, number, generation)
-    with_rows = {path: file for path, file in named.items() if file.rows}
-    return with_rows or dict(list(named.items())[:1])
-
-
-def _data_file(file: PartFile, number: int, generation: int) -> DataFile:
-    name = f"{generation:04d}-{number:06d}-{file.sha256[:8]}{Path(file.name).suffix}"
-    return DataFile(str(PurePosixPath(file.folder, name)), file.rows, file.bytes, file.sha256)
-
-
-def _partitions(files: Iterable[DataFile]) -> set[tuple[str, ...]]:
-    """By which columns files are partitioned, as the names of their folders say."""
-    folders = (PurePosixPath(file.name).parts[:-1] for file in files)
-    return {tuple(folder.partition("=")[0] for folder in parts) for parts in folders}
-
-
 def _listed(columns: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {kind}" for name, kind in columns.items())
 
 
 def _made_of(parts: Sequence[Part]) -> str:
     return made_of((part.key, part.files) for part in parts)
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    try:
-        target.hardlink_to(source)
-    except OSError as error:
-        if error.errno not in _CANNOT_LINK:
-            raise
-        shutil.copyfile(source, target)
-        fsync(target)
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Swap two folders in one instant; False where the system cannot."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if not hasattr(libc, "renameat2"):
-        return False
-    result = libc.renameat2(
-        _AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE
-    )
-    if result == 0:
-        return True
-    number = ctypes.get_errno()
-    if number in _UNSUPPORTED:
-        return False
-    raise OSError(number, os.strerror(number), str(other))

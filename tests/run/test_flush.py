@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from killed import is_killed
 
 from stagepipe.errors import OutputError, RunError
-from stagepipe.model import Part, PartFile, to_plain
+from stagepipe.model import Part, PartFile
 from stagepipe.record.manifest import manifest_path, shown
-from stagepipe.run import flush
+from stagepipe.run import replacing
 from stagepipe.run.flush import Appending, TablePlace
 
 OLD = {"a": "aaa", "b": "bb"}
@@ -122,10 +119,6 @@ def test_the_same_rows_under_other_keys_are_noted(tmp_path: Path) -> None:
     assert manifest.keys == ("new-key-a", "new-key-b")
 
 
-def _fields(part: Part) -> list[Any]:
-    return list(to_plain(part).values())
-
-
 def test_a_table_without_rows_has_one_file(tmp_path: Path) -> None:
     """So that a reader finds at least the columns."""
     output = publish(tmp_path, parts(tmp_path / "spool", {"x": "", "y": ""}))
@@ -156,28 +149,11 @@ def test_without_an_exchange_the_table_is_renamed_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A system that cannot swap two folders in one instant still ends with the right one."""
-    monkeypatch.setattr(flush, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(replacing, "exchange", lambda one, other: False)
     publish(tmp_path, parts(tmp_path / "spool", OLD))
     publish(tmp_path, parts(tmp_path / "spool", NEW))
     assert read(tmp_path) == contents(NEW)
     assert is_clean(tmp_path)
-
-
-def test_exchange_swaps_two_folders(tmp_path: Path) -> None:
-    """Both names are there all the time, each with the other's content afterwards."""
-    for name in ("one", "other"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / name).touch()
-    if not flush._exchange(tmp_path / "one", tmp_path / "other"):
-        pytest.skip("this file system has no RENAME_EXCHANGE")
-    assert [path.name for path in (tmp_path / "one").iterdir()] == ["other"]
-    assert [path.name for path in (tmp_path / "other").iterdir()] == ["one"]
-
-
-def test_exchange_says_what_went_wrong(tmp_path: Path) -> None:
-    """An error that is no lack of the system is raised."""
-    with pytest.raises(FileNotFoundError):
-        flush._exchange(tmp_path / "one", tmp_path / "other")
 
 
 def test_a_lost_part_leaves_the_old_table(tmp_path: Path) -> None:
@@ -218,61 +194,6 @@ def test_a_place_that_nobody_wrote_has_no_output(tmp_path: Path) -> None:
 
 # -- killed between any two operations -----------------------------------------------------------
 
-CHILD = """\
-import json, os, signal, sys
-from pathlib import Path
-from stagepipe.model import Part, PartFile
-from stagepipe.run import flush
-
-root, action, kill_at, has_exchange, found, appending = json.loads(sys.argv[1])
-if not has_exchange:
-    flush._exchange = lambda one, other: False
-if appending is not None:
-    appending = flush.Appending(tuple(map(tuple, appending[0])), appending[1])
-place = flush.TablePlace(
-    Path(root) / "out/table", "pipeline", "stage", Path(root), appending=appending
-)
-found = [
-    Part(chunk, key, tuple(PartFile(**file) for file in files), tuple(paths))
-    for chunk, key, files, paths in found
-]
-count = 0
-
-def hook(event, arguments):
-    # Called before each operation: the one with the number is not done any more.
-    global count
-    if event in ("os.rename", "os.link", "os.mkdir", "os.rmdir", "os.remove", "open",
-                 "shutil.rmtree", "shutil.copyfile", "os.scandir", "ctypes.dlsym"):
-        if count == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        count += 1
-
-sys.addaudithook(hook)
-place.publish(found) if action == "publish" else place.prepare()
-"""
-
-
-def is_killed(
-    root: Path,
-    action: str,
-    kill_at: int,
-    *,
-    has_exchange: bool,
-    found: Sequence[Part] = (),
-    appending: Appending | None = None,
-) -> bool:
-    """Do the action in a process that dies before its operation number `kill_at`, if it has so
-    many."""
-    plain = None if appending is None else [appending.inputs, dict(appending.columns)]
-    argument = json.dumps(
-        [str(root), action, kill_at, has_exchange, [_fields(p) for p in found], plain]
-    )
-    child = subprocess.run(
-        [sys.executable, "-c", CHILD, argument], capture_output=True, text=True, check=False
-    )
-    assert child.returncode in (0, -signal.SIGKILL), child.stderr
-    return child.returncode != 0
-
 
 def start(root: Path, spool: Path, before: dict[str, str] | None) -> list[Part]:
     """A place with an old table or without, and the parts of a new one."""
@@ -298,12 +219,12 @@ def test_a_kill_anywhere_leaves_a_whole_table(
     """Killed before any of its operations, `publish` leaves the old table or the new one, and a
     second try ends with the new one and nothing beside it."""
     if not has_exchange:
-        monkeypatch.setattr(flush, "_exchange", lambda one, other: False)
+        monkeypatch.setattr(replacing, "exchange", lambda one, other: False)
     root = tmp_path / "root"
     seen = set()
     for kill_at in range(200):
         found = start(root, tmp_path / "spool", before)
-        was_killed = is_killed(root, "publish", kill_at, has_exchange=has_exchange, found=found)
+        was_killed = is_killed(kill_at, place(root).publish, found)
         now = read(root)
         seen.add("new" if now == contents(NEW) else "old")
         allowed: list[list[str] | None] = [contents(NEW)]
@@ -416,20 +337,13 @@ def test_a_kill_while_appending_adds_all_or_nothing(
     with the manifest that belongs to it: a next run that adds what the manifest lacks ends with
     everything once."""
     if not has_exchange:
-        monkeypatch.setattr(flush, "_exchange", lambda one, other: False)
+        monkeypatch.setattr(replacing, "exchange", lambda one, other: False)
     root, seen = tmp_path / "root", set()
     old, new = contents(OLD), [*contents(OLD), *contents(ADDED)]
     for kill_at in range(200):
         found = begin(root, tmp_path / "spool")
         before = inodes(root)
-        was_killed = is_killed(
-            root,
-            "publish",
-            kill_at,
-            has_exchange=has_exchange,
-            found=found,
-            appending=SECOND,
-        )
+        was_killed = is_killed(kill_at, appending_place(root, SECOND).publish, found)
         assert read(root) in ((old, new) if has_exchange else (old, new, None))
         place = appending_place(root, SECOND)
         place.prepare()
@@ -459,12 +373,12 @@ def test_a_kill_while_clearing_up_loses_nothing(
     """After each state that a killed `publish` leaves, `prepare` may be killed anywhere too: the
     table is still whole, and still known."""
     if not has_exchange:
-        monkeypatch.setattr(flush, "_exchange", lambda one, other: False)
+        monkeypatch.setattr(replacing, "exchange", lambda one, other: False)
     root, left = tmp_path / "root", tmp_path / "left"
     states = set()
     for kill_at in range(200):
         found = start(root, tmp_path / "spool", OLD)
-        was_killed = is_killed(root, "publish", kill_at, has_exchange=has_exchange, found=found)
+        was_killed = is_killed(kill_at, place(root).publish, found)
         new = sum(1 for _ in (root / "out/.table.new").glob("*"))
         state = (
             tuple(sorted(path.name for path in (root / "out").iterdir())),
@@ -482,7 +396,7 @@ def test_a_kill_while_clearing_up_loses_nothing(
         for second in range(100):
             shutil.rmtree(root)
             shutil.copytree(left, root, symlinks=True)
-            again = is_killed(root, "prepare", second, has_exchange=has_exchange)
+            again = is_killed(second, place(root).prepare)
             if read(root) is not None or has_exchange:
                 assert read(root) in (contents(OLD), contents(NEW))
                 assert shown(root / "out/table") is not None

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from killed import is_killed
 
 from stagepipe.builtin.sinks.delimited import _join
 from stagepipe.errors import BalanceError, RunError
-from stagepipe.model import Output, Part, PartFile, to_plain
+from stagepipe.model import Output, Part, PartFile
 from stagepipe.record.manifest import manifest_path, shown
 from stagepipe.run.flush import TablePlace
 
@@ -180,45 +177,6 @@ def test_a_lost_part_leaves_the_old_file(tmp_path: Path, trouble: str) -> None:
 
 # -- killed between any two operations -----------------------------------------------------------
 
-CHILD = """\
-import json, os, signal, sys
-from pathlib import Path
-from stagepipe.builtin.sinks.delimited import _join
-from stagepipe.model import Part, PartFile
-from stagepipe.run import flush
-
-root, action, kill_at, found = json.loads(sys.argv[1])
-place = flush.TablePlace(Path(root) / "out/t.csv", "pipeline", "stage", Path(root), is_file=True)
-found = [
-    Part(chunk, key, tuple(PartFile(**file) for file in files), tuple(paths))
-    for chunk, key, files, paths in found
-]
-count = 0
-
-def hook(event, arguments):
-    # Called before each operation: the one with the number is not done any more.
-    global count
-    if event in ("os.rename", "os.remove", "open", "os.mkdir", "os.truncate"):
-        if count == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        count += 1
-
-sys.addaudithook(hook)
-place.publish_joined(found, _join) if action == "publish" else place.prepare()
-"""
-
-
-def is_killed(root: Path, action: str, kill_at: int, found: Sequence[Part] = ()) -> bool:
-    """Do the action in a process that dies before its operation number `kill_at`, if it has so
-    many."""
-    plain = [list(to_plain(part).values()) for part in found]
-    argument = json.dumps([str(root), action, kill_at, plain])
-    child = subprocess.run(
-        [sys.executable, "-c", CHILD, argument], capture_output=True, text=True, check=False
-    )
-    assert child.returncode in (0, -signal.SIGKILL), child.stderr
-    return child.returncode != 0
-
 
 @pytest.mark.parametrize(
     "before", [None, OLD, NEW, SAME], ids=["new", "replace", "unchanged", "same bytes"]
@@ -237,7 +195,7 @@ def test_a_kill_anywhere_leaves_a_whole_file(tmp_path: Path, before: Sequence[st
             publish(root, parts(tmp_path / "spool/old", before))
         place(root).prepare()
         found = parts(tmp_path / "spool/new", NEW)
-        was_killed = is_killed(root, "publish", kill_at, found)
+        was_killed = is_killed(kill_at, place(root).publish_joined, found, _join)
         seen.add(read(root))
         state = (tuple(sorted(path.name for path in (root / "out").iterdir())), read(root))
         if state not in states and was_killed:
@@ -268,7 +226,7 @@ def _kill_while_clearing_up(root: Path, left: Path, allowed: Sequence[str | None
         shutil.rmtree(root, ignore_errors=True)
         # Hard links keep the inodes, which a copy would not.
         shutil.copytree(left, root, copy_function=lambda a, b: Path(b).hardlink_to(a))
-        again = is_killed(root, "prepare", kill_at)
+        again = is_killed(kill_at, place(root).prepare)
         assert read(root) in allowed
         assert shown(root / "out/t.csv") is not None or read(root) is None
         if not again:

@@ -1,8 +1,0 @@
-"""The reference reader lies beside the tests; this lets them import it."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))

@@ -19,92 +19,11 @@ from filelock import FileLock
 
 from stagepipe.errors import StagepipeError
 from stagepipe.model import Output, Receipt, Rows, printable, to_plain
+from stagepipe.record.ledger_tables import MIGRATIONS, TABLES, VERSION
 
-VERSION = 2
 BUSY_SECONDS = 30.0
 RUNNING = "running"
 MOVE_AWAY = "move it away to begin a new one: only history is lost, no finished part"
-
-_SCHEMA = """
-CREATE TABLE runs (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    run TEXT NOT NULL UNIQUE,
-    pipeline TEXT NOT NULL,
-    file TEXT,
-    status TEXT NOT NULL,
-    started TEXT NOT NULL,
-    ended TEXT,
-    seconds REAL,
-    jobs INTEGER NOT NULL,
-    pid INTEGER NOT NULL,
-    read INTEGER, added INTEGER, written INTEGER, rejected INTEGER, dropped INTEGER,
-    files INTEGER NOT NULL, dead INTEGER NOT NULL DEFAULT 0,
-    rejects TEXT,
-    error TEXT, hint TEXT
-) STRICT;
-CREATE TABLE stages (
-    run TEXT NOT NULL REFERENCES runs(run),
-    position INTEGER NOT NULL,
-    name TEXT NOT NULL,
-    status TEXT NOT NULL,
-    read INTEGER, added INTEGER, written INTEGER, rejected INTEGER, dropped INTEGER,
-    made INTEGER NOT NULL, taken INTEGER NOT NULL, dead INTEGER NOT NULL, retried INTEGER NOT NULL,
-    dropped_by TEXT NOT NULL, added_by TEXT NOT NULL, rejected_by TEXT NOT NULL DEFAULT '{}',
-    seconds REAL NOT NULL,
-    PRIMARY KEY (run, position)
-) STRICT;
-CREATE TABLE tasks (
-    run TEXT NOT NULL REFERENCES runs(run),
-    stage TEXT NOT NULL,
-    chunk INTEGER NOT NULL,
-    source TEXT NOT NULL,
-    key TEXT NOT NULL,
-    decision TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    read INTEGER, added INTEGER, written INTEGER, rejected INTEGER, dropped INTEGER,
-    input_bytes INTEGER, bytes INTEGER, sha256 TEXT,
-    seconds TEXT NOT NULL,
-    error TEXT,
-    PRIMARY KEY (run, stage, chunk)
-) STRICT;
-CREATE TABLE files (
-    run TEXT NOT NULL REFERENCES runs(run),
-    source TEXT NOT NULL,
-    path TEXT NOT NULL,
-    start INTEGER NOT NULL,
-    "end" INTEGER NOT NULL,
-    chunk INTEGER NOT NULL,
-    size INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL,
-    inode INTEGER NOT NULL,
-    sha256 TEXT NOT NULL,
-    records INTEGER NOT NULL,
-    rows INTEGER NOT NULL,
-    rejected INTEGER NOT NULL,
-    dead TEXT,
-    PRIMARY KEY (run, path, start, inode)
-) STRICT;
-CREATE TABLE rejects (
-    run TEXT NOT NULL REFERENCES runs(run),
-    stage TEXT NOT NULL,
-    source TEXT NOT NULL,
-    "column" TEXT,
-    reason TEXT NOT NULL,
-    records INTEGER NOT NULL
-) STRICT;
-CREATE TABLE outputs (
-    run TEXT NOT NULL REFERENCES runs(run),
-    stage TEXT NOT NULL,
-    path TEXT NOT NULL,
-    rows INTEGER NOT NULL,
-    files INTEGER NOT NULL,
-    bytes INTEGER NOT NULL,
-    changed INTEGER NOT NULL
-) STRICT;
-"""
-
-_MIGRATIONS = {1: "ALTER TABLE stages ADD COLUMN rejected_by TEXT NOT NULL DEFAULT '{}';"}
-"""What makes of a ledger of a version one of the next."""
 
 Row = dict[str, Any]
 
@@ -156,12 +75,12 @@ class Ledger:
         with closing(self._db.execute("PRAGMA user_version")) as cursor:
             version = cursor.fetchone()[0]
         if version == 0:
-            self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+            self._db.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
         elif version > VERSION:
             raise sqlite3.DatabaseError(f"it was written by a newer stagepipe (version {version})")
         elif not is_only_read:  # a look at the past leaves it as it is
             for old in range(version, VERSION):
-                steps = f"{_MIGRATIONS[old]} PRAGMA user_version = {old + 1};"
+                steps = f"{MIGRATIONS[old]} PRAGMA user_version = {old + 1};"
                 self._db.executescript(f"BEGIN IMMEDIATE; {steps} COMMIT;")
 
     @contextmanager

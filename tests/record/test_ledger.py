@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from stagepipe.model import InputFile, Output, PartFile, Receipt, Rows, SegmentCount
-from stagepipe.record.ledger import VERSION, Ledger, LedgerError
+from stagepipe.record.ledger import Ledger, LedgerError
+from stagepipe.record.ledger_tables import VERSION
 
 STAGE = {
     "name": "parse",

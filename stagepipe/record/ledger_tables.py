@@ -1,0 +1,86 @@
+"""The tables of the ledger, and how those of older versions become these."""
+
+from __future__ import annotations
+
+VERSION = 2
+
+TABLES = """
+CREATE TABLE runs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    run TEXT NOT NULL UNIQUE,
+    pipeline TEXT NOT NULL,
+    file TEXT,
+    status TEXT NOT NULL,
+    started TEXT NOT NULL,
+    ended TEXT,
+    seconds REAL,
+    jobs INTEGER NOT NULL,
+    pid INTEGER NOT NULL,
+    read INTEGER, added INTEGER, written INTEGER, rejected INTEGER, dropped INTEGER,
+    files INTEGER NOT NULL, dead INTEGER NOT NULL DEFAULT 0,
+    rejects TEXT,
+    error TEXT, hint TEXT
+) STRICT;
+CREATE TABLE stages (
+    run TEXT NOT NULL REFERENCES runs(run),
+    position INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    status TEXT NOT NULL,
+    read INTEGER, added INTEGER, written INTEGER, rejected INTEGER, dropped INTEGER,
+    made INTEGER NOT NULL, taken INTEGER NOT NULL, dead INTEGER NOT NULL, retried INTEGER NOT NULL,
+    dropped_by TEXT NOT NULL, added_by TEXT NOT NULL, rejected_by TEXT NOT NULL DEFAULT '{}',
+    seconds REAL NOT NULL,
+    PRIMARY KEY (run, position)
+) STRICT;
+CREATE TABLE tasks (
+    run TEXT NOT NULL REFERENCES runs(run),
+    stage TEXT NOT NULL,
+    chunk INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    key TEXT NOT NULL,
+    decision TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    read INTEGER, added INTEGER, written INTEGER, rejected INTEGER, dropped INTEGER,
+    input_bytes INTEGER, bytes INTEGER, sha256 TEXT,
+    seconds TEXT NOT NULL,
+    error TEXT,
+    PRIMARY KEY (run, stage, chunk)
+) STRICT;
+CREATE TABLE files (
+    run TEXT NOT NULL REFERENCES runs(run),
+    source TEXT NOT NULL,
+    path TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    "end" INTEGER NOT NULL,
+    chunk INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    records INTEGER NOT NULL,
+    rows INTEGER NOT NULL,
+    rejected INTEGER NOT NULL,
+    dead TEXT,
+    PRIMARY KEY (run, path, start, inode)
+) STRICT;
+CREATE TABLE rejects (
+    run TEXT NOT NULL REFERENCES runs(run),
+    stage TEXT NOT NULL,
+    source TEXT NOT NULL,
+    "column" TEXT,
+    reason TEXT NOT NULL,
+    records INTEGER NOT NULL
+) STRICT;
+CREATE TABLE outputs (
+    run TEXT NOT NULL REFERENCES runs(run),
+    stage TEXT NOT NULL,
+    path TEXT NOT NULL,
+    rows INTEGER NOT NULL,
+    files INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    changed INTEGER NOT NULL
+) STRICT;
+"""
+
+MIGRATIONS = {1: "ALTER TABLE stages ADD COLUMN rejected_by TEXT NOT NULL DEFAULT '{}';"}
+"""What makes of a ledger of a version one of the next."""

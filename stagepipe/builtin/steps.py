@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -11,7 +12,15 @@ import polars as pl
 from stagepipe.builtin.casts import cast_values
 from stagepipe.builtin.columns import check_distinct, check_names, named
 from stagepipe.builtin.expressions import row_expression
-from stagepipe.builtin.reference import check_columns, check_keys, read_reference
+from stagepipe.builtin.joining import (
+    file_columns,
+    in_file,
+    in_table,
+    key_columns,
+    marks,
+    taken_columns,
+)
+from stagepipe.builtin.reference import check_keys, read_reference
 from stagepipe.builtin.types import polars_type, type_word
 from stagepipe.contracts import step
 from stagepipe.model import RECORD
@@ -28,8 +37,10 @@ def strip_text(frame: pl.DataFrame, *, columns: Names | None = None) -> pl.DataF
     Args:
         columns: the text columns to strip; all text columns when left out.
     """
-    texts = pl.selectors.string() if columns is None else pl.col(columns)
-    return frame.with_columns(texts.str.strip_chars())
+    if columns is None:
+        return frame.with_columns(pl.selectors.string().str.strip_chars())
+    check_names(frame.columns, columns, "columns")
+    return frame.with_columns(named(*columns).str.strip_chars())
 
 
 @step
@@ -49,9 +60,8 @@ def select(frame: pl.DataFrame, *, columns: Names) -> pl.DataFrame:
     Args:
         columns: the names.
     """
-    if not columns or len(set(columns)) < len(columns):
-        raise ValueError("'columns' must name at least one column, and each once")
-    return frame.select([*columns, *_record(frame, columns)])
+    check_names(frame.columns, columns, "columns")
+    return frame.select(named(*columns, *_record(frame, columns)))
 
 
 def _record(frame: pl.DataFrame, columns: Names) -> Names:
@@ -186,6 +196,7 @@ def join(
     file_on: str | Names | None = None,
     columns: dict[str, str] | Names | None = None,
     how: Literal["left", "inner", "semi", "anti"] = "left",
+    suffix: str | None = None,
     null_values: Names | None = None,
 ) -> pl.DataFrame:
     """Look rows up in a reference file: CSV with a header, Parquet, or Arrow. Its keys must be
@@ -199,52 +210,40 @@ def join(
             columns when left out.
         how: `left` keeps every row, `inner` and `semi` those with a match, `anti` those without.
             What is not kept counts as dropped.
+        suffix: what to add to the name of a column that is in the table already; without it, such
+            a name is an error.
         null_values: words that mean "nothing" in a CSV file, beside the empty cell.
     """
-    keys = [on] if isinstance(on, str) else on
-    file_keys = keys if file_on is None else [file_on] if isinstance(file_on, str) else file_on
-    reference = _reference_for(frame, keys, file, file_keys, null_values or [])
+    keys = key_columns(frame.schema, on, file_on)
+    reference = _reference_for(frame, keys, file, null_values or [])
     if how in ("semi", "anti"):
         return frame.join(
-            reference, left_on=keys, right_on=file_keys, how=how, maintain_order="left"
+            reference,
+            left_on=in_table(keys),
+            right_on=in_file(keys),
+            how=how,
+            maintain_order="left",
         )
-    if columns is None:
-        columns = [name for name in reference.columns if name not in file_keys]
-    names = columns if isinstance(columns, dict) else {name: name for name in columns}
-    check_columns(file, reference.schema, names)
-    taken = [new for new in names.values() if new in frame.columns]
-    if taken:
-        raise ValueError(
-            f"column {taken[0]!r} is in the table already: "
-            'give it a new name with columns = {old = "new"}'
-        )
+    names = taken_columns(file, reference.schema, frame.schema, keys, columns, suffix)
     return frame.join(
-        reference.select(
-            *(pl.col(key).alias(f"__key_{index}") for index, key in enumerate(file_keys)),
-            *(pl.col(old).alias(new) for old, new in names.items()),
-        ),
-        left_on=keys,
-        right_on=[f"__key_{index}" for index in range(len(file_keys))],
+        reference.select(file_columns(keys, names)),
+        left_on=in_table(keys),
+        right_on=marks(keys),
         how=how,
         maintain_order="left",
     )
 
 
 def _reference_for(
-    frame: pl.DataFrame, keys: Names, file: Path, file_keys: Names, null_values: Names
+    frame: pl.DataFrame, keys: Sequence[tuple[str, str]], file: Path, null_values: Names
 ) -> pl.DataFrame:
     """The reference file with keys of the table's types, each of which stands there once."""
-    if len(keys) != len(file_keys):
-        raise ValueError(f"'on' names {len(keys)} columns, and 'file_on' {len(file_keys)}")
-    for key in keys:
-        if key not in frame.columns:
-            raise pl.exceptions.ColumnNotFoundError(f'unable to find column "{key}"')
     stat = file.stat()
-    key_types = tuple((name, frame.schema[key]) for name, key in zip(file_keys, keys, strict=True))
+    kinds = tuple((name, frame.schema[key]) for name, key in keys)
     words = ("", *null_values)
-    reference = read_reference(str(file), stat.st_mtime_ns, stat.st_size, words, key_types)
-    check_keys(file, reference.schema, frame.schema, list(zip(file_keys, keys, strict=True)))
-    present = reference.select(file_keys).drop_nulls()  # a null is equal to nothing
+    reference = read_reference(str(file), stat.st_mtime_ns, stat.st_size, words, kinds)
+    check_keys(file, reference.schema, frame.schema, keys)
+    present = reference.select(in_file(keys)).drop_nulls()  # a null is equal to nothing
     twice = present.is_duplicated()
     if twice.any():
         raise ValueError(

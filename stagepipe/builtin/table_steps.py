@@ -15,7 +15,15 @@ import polars as pl
 
 from stagepipe.builtin.columns import check_distinct, check_names, named
 from stagepipe.builtin.groups import Result, grouped
-from stagepipe.builtin.reference import check_columns, check_keys, scan_reference
+from stagepipe.builtin.joining import (
+    file_columns,
+    in_file,
+    in_table,
+    key_columns,
+    marks,
+    taken_columns,
+)
+from stagepipe.builtin.reference import check_keys, scan_reference
 from stagepipe.builtin.types import type_word
 from stagepipe.contracts import step
 
@@ -214,64 +222,28 @@ def join_table(
         null_values: words that mean "nothing" in a CSV file, beside the empty cell.
     """
     schema = frame.collect_schema()
-    keys = [on] if isinstance(on, str) else on
-    file_keys = keys if file_on is None else [file_on] if isinstance(file_on, str) else file_on
-    check_names(schema, keys, "on")
-    if len(keys) != len(file_keys):
-        raise ValueError(f"'on' names {len(keys)} columns, and 'file_on' {len(file_keys)}")
-    pairs = list(zip(file_keys, keys, strict=True))
-    kinds = tuple((name, schema[key]) for name, key in pairs)
+    keys = key_columns(schema, on, file_on)
+    kinds = tuple((name, schema[key]) for name, key in keys)
     right = scan_reference(file, null_values or [], kinds)
     there = right.collect_schema()
-    check_keys(file, there, schema, pairs)
-    names = _taken_columns(file, there, schema, file_keys, columns, suffix)
-    marks = [f"__key_{index}" for index in range(len(keys))]
+    check_keys(file, there, schema, keys)
+    names = taken_columns(file, there, schema, keys, columns, suffix)
     joined = frame.join(
-        right.select(
-            *(named(name).alias(mark) for name, mark in zip(file_keys, marks, strict=True)),
-            *(named(old).alias(new) for old, new in names.items()),
-        ),
-        left_on=[named(key) for key in keys],
-        right_on=marks,
+        right.select(file_columns(keys, names)),
+        left_on=in_table(keys),
+        right_on=marks(keys),
         how=how,
         maintain_order="left_right",
     )
     if many:
         return joined
-    found = right.select(
-        named(name) for name in file_keys
-    ).drop_nulls()  # a null is equal to nothing
+    found = right.select(in_file(keys)).drop_nulls()  # a null is equal to nothing
     twice = found.filter(~pl.struct(pl.all()).is_first_distinct())
     return _unless_any(
         twice,
         joined,
         lambda row: f"{file.name} has the key {row!r} more than once: allow it with many = true",
     )
-
-
-def _taken_columns(
-    file: Path,
-    there: pl.Schema,
-    table: pl.Schema,
-    file_keys: Names,
-    columns: dict[str, str] | Names | None,
-    suffix: str | None,
-) -> dict[str, str]:
-    """The names in the result of what is taken from the file, by their names there."""
-    if columns is None:
-        columns = [name for name in there if name not in file_keys]
-    names = columns if isinstance(columns, dict) else {name: name for name in columns}
-    check_columns(file, there, names)
-    if suffix:
-        names = {old: new + suffix if new in table else new for old, new in names.items()}
-    for new in names.values():
-        if new in table:
-            raise ValueError(
-                f"column {new!r} is in the table already: give it a new name with "
-                "columns = {old = \"new\"}, or all such with 'suffix'"
-            )
-    check_distinct(list(names.values()), 'give one a new name with columns = {old = "new"}')
-    return names
 
 
 def _unless_any(

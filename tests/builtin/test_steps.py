@@ -134,6 +134,13 @@ def test_join_takes_columns_under_new_names(airlines):
     ]
 
 
+def test_join_adds_a_suffix_to_names_that_are_taken(airlines):
+    """Only to these."""
+    frame = FLIGHTS.select("flight", "carrier", code="carrier")
+    joined = join(frame, file=airlines, on="code", columns=["carrier", "title"], suffix="_file")
+    assert joined.columns == ["flight", "carrier", "code", "carrier_file", "title"]
+
+
 def test_join_on_several_keys(tmp_path):
     """All have to match."""
     path = tmp_path / "weather.csv"
@@ -473,6 +480,10 @@ def test_names_are_names_and_no_patterns():
     """Polars takes `^a.*$` for a pattern."""
     frame = pl.DataFrame({"^a.*$": [None, "1"], "ab": ["x", None]})
     assert drop(frame, columns=["^a.*$"]).columns == ["ab"]
+    assert select(frame, columns=["^a.*$"]).columns == ["^a.*$"]
+    assert strip_text(frame.with_columns(ab=pl.lit(" x ")), columns=["^a.*$"])["ab"][0] == " x "
+    with pytest.raises(pl.exceptions.ColumnNotFoundError):
+        select(frame, columns=["*"])
     assert fill(frame, nulls={"^a.*$": "2"}).rows() == [("2", "x"), ("1", None)]
     assert cast(frame, columns={"^a.*$": "int64"}).rows() == [(None, "x"), (1, None)]
     assert unpivot(frame, columns=["^a.*$"]).columns == ["ab", "variable", "value"]

@@ -22,7 +22,6 @@ from stagepipe.model import InputFile, Segment
 EXAMPLES = int(os.environ.get("STAGEPIPE_EXAMPLES", "250"))
 some = settings(
     max_examples=EXAMPLES,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

@@ -7,7 +7,7 @@ import io
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stagepipe.builtin.csv import convert
@@ -66,7 +66,6 @@ def test_types(values: tuple[str, ...], word: str) -> None:
     assert one_by_one.guess().type == word
 
 
-@settings(deadline=None)
 @given(st.lists(NUMBERS | TIMES | WORDS, min_size=1, max_size=3))
 def test_the_reader_takes_what_was_guessed(values: list[str]) -> None:
     """No value that was seen is a reject under the guessed type; whole numbers, decimals and floats
@@ -82,7 +81,6 @@ def test_the_reader_takes_what_was_guessed(values: list[str]) -> None:
         assert values in (texts, [text.removesuffix(".0") for text in texts])
 
 
-@settings(deadline=None)
 @given(st.text('ab,;"\n\r', max_size=40))
 def test_records_are_those_of_the_csv_module(text: str) -> None:
     """Lines without a byte are no records; where a text is cut off, its last record is left out."""

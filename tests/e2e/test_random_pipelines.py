@@ -348,7 +348,6 @@ def test_a_random_pipeline_gives_what_its_steps_give_at_once(reference: Path, tr
 
     @settings(
         max_examples=EXAMPLES,
-        deadline=None,
         # To shrink takes minutes of runs; `STAGEPIPE_TEST_SHRINK=1` asks for it.
         phases=set(Phase) if SHRINK else set(Phase) - {Phase.shrink, Phase.explain},
         suppress_health_check=list(HealthCheck),

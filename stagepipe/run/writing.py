@@ -42,6 +42,7 @@ class PartWriter:
         self._spool = spool
         self._key = key
         self._attempt = attempt
+        self._names: dict[Path, str] = {}
         self.written = Written()
 
     def write(self, table: pa.Table, stage: StageWork, plugins: Plugins) -> None:
@@ -66,12 +67,12 @@ class PartWriter:
         name = f"{self._key}.{number}{suffix}"
         path = self._spool.temporary(self._key, self._attempt, f".{number}{suffix}")
         self.written.paths[name] = path
+        self._names[path] = name
         return path
 
     def _file(self, path: Path, rows: int, folder: str = "", head: int = 0) -> PartFile:
-        name = next(name for name, other in self.written.paths.items() if other == path)
         size = path.stat().st_size
-        return PartFile(name, rows, size, file_sha256(path), folder, head)
+        return PartFile(self._names[path], rows, size, file_sha256(path), folder, head)
 
 
 def pieces_of(table: pa.Table, chunk_size: int) -> Iterator[pa.Table]:

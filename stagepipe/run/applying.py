@@ -17,6 +17,7 @@ from stagepipe.plugins import load_step
 if TYPE_CHECKING:
     import polars as pl
 GIVE_BACK = "give back what reject() gave: the frame without those rows; reject each row once"
+LEAVE_RECORDS = "leave it as it is, or out: name the columns that the step works on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,19 +130,27 @@ def _check_records(
     import polars as pl
 
     name = step.where.name
-    if RECORD not in result.columns:
-        return
     if not isinstance(frame, pl.DataFrame) or RECORD not in frame.columns:
-        raise TaskError(
-            f"{where}: step {name!r} made a column {RECORD!r}, a name that is reserved",
-            "give the column another name",
-        )
+        if RECORD in result.columns:
+            raise TaskError(
+                f"{where}: step {name!r} made a column {RECORD!r}, a name that is reserved",
+                "give the column another name",
+            )
+        return
+    if RECORD not in result.columns:
+        if other := _renamed(frame, result):
+            raise TaskError(
+                f"{where}: step {name!r} renamed the column {RECORD!r} to {other!r}, and no later "
+                "reject would know what record a row is",
+                LEAVE_RECORDS,
+            )
+        return
     given, kept = frame[RECORD], result[RECORD]
     if kept.dtype != given.dtype or not kept.is_in(given.implode()).all():
         raise TaskError(
             f"{where}: step {name!r} changed the column {RECORD!r}, which says for a later reject "
             "what record a row is",
-            "leave it as it is, or out: name the columns that the step works on",
+            LEAVE_RECORDS,
         )
     records = [reject.record for reject in rejected if reject.record is not None]
     if not records:
@@ -152,6 +161,17 @@ def _check_records(
         raise TaskError(
             f"{where}: step {name!r} rejected rows and gave them back all the same", GIVE_BACK
         )
+
+
+def _renamed(frame: pl.DataFrame, result: pl.DataFrame) -> str | None:
+    """Under which name the numbers of the records stand now, if they do, in the column's place."""
+    given, position = frame[RECORD], frame.columns.index(RECORD)
+    for name in result.columns[position : position + 1]:
+        column = result[name]
+        is_new = name not in frame.columns and column.dtype == given.dtype
+        if is_new and result.height and column.is_in(given.implode()).all():
+            return name
+    return None
 
 
 def rejecter(

@@ -31,6 +31,8 @@ FIRST_BYTES = 2**18
 """How much of a file is read at first; four times as much when it holds too few records."""
 LONGEST_RECORD = 2**24
 """Where so many bytes hold no more records than a quarter of them, one does not end there."""
+FIRST_RECORD = 2**44
+"""Rows are numbered from here, so that no step comes to these numbers by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,8 @@ def _stepped(
     rows = pl.DataFrame(pl.from_arrow(table))
     frame = rows
     if stage.reads_records:
-        frame = rows.with_columns(pl.int_range(rows.height, dtype=pl.Int64).alias(RECORD))
+        numbers = pl.int_range(FIRST_RECORD, FIRST_RECORD + rows.height, dtype=pl.Int64)
+        frame = rows.with_columns(numbers.alias(RECORD))
     where = f"stage {stage.name!r}, source {printable(source)!r}"
     try:
         frame = apply_steps(stage.steps, frame, rows.height, tally, where)
@@ -214,7 +217,7 @@ def _with_hint(error: StagepipeError) -> str:
 def _of_steps(
     rejects: Sequence[StepReject], found: Sequence[_Beginning], reader: Reader, how: SourceWork
 ) -> Iterator[Reject]:
-    """The rejects of steps, each with its record's place; `record` counts the rows that were
+    """The rejects of steps, each with its record's place; `record` numbers the rows that were
     read."""
     places = [(each, offset, line) for each in found for offset, line in each.places]
     for reject in rejects:
@@ -222,7 +225,7 @@ def _of_steps(
         if reject.record is None:
             yield plain
             continue
-        beginning, offset, line = places[reject.record]
+        beginning, offset, line = places[reject.record - FIRST_RECORD]
         yield plain._replace(
             file=printable(beginning.file.path),
             line=line,

@@ -126,6 +126,18 @@ def test_a_plugins_step_may_reject_and_print(project) -> None:
     assert {each["stage"] for each in source["rejects"]} == {"parse"}
 
 
+def test_a_number_of_a_steps_own_is_not_taken_for_that_of_a_record(project) -> None:
+    """It counts from 0, in the place of the column that the step left out."""
+    code = "import polars as pl\nfrom stagepipe import step\n\n@step\ndef counts(frame):\n"
+    code += "    return frame.select('id', 'word', nr=pl.int_range(pl.len()))\n\n"
+    code += "@step\ndef none(frame, reject):\n    return frame\n"
+    project.plugin(code, "counts")
+    change(project, 'steps = [{ use = "filter"', 'steps = ["none", { use = "filter"')
+    (source,) = project.json("preview")["sources"]
+    assert source["error"] is None
+    assert [row["nr"] for row in source["rows"]] == [0, 1, 2]
+
+
 def test_steps_change_columns_and_drop_rows(project) -> None:
     """Types are those after the steps; rows that a step takes away are counted under its name."""
     steps = """steps = [

@@ -62,7 +62,12 @@ def forgets(frame: pl.DataFrame) -> pl.DataFrame:
 
 @step
 def renames(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame.rename({"_record": "rec"})
+    return frame.rename(str.upper).filter(pl.col("ID") > 2)
+
+@step
+def counts(frame: pl.DataFrame) -> pl.DataFrame:
+    "Leaves the records out; a number of its own stands in their place."
+    return frame.select("id", "n", "text", nr=pl.int_range(pl.len()))
 
 @step
 def blanks(frame: pl.DataFrame) -> pl.DataFrame:
@@ -271,7 +276,7 @@ def test_a_rejecting_step_that_is_added_later_finds_its_records(picky: Any) -> N
 # -- where the way back is lost ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("step", ["forgets", "blanks", "renames"])
+@pytest.mark.parametrize("step", ["forgets", "blanks", "counts"])
 @pytest.mark.parametrize("sinks", [(), (0,)], ids=["spool", "sink"])
 def test_a_step_that_loses_the_record_leaves_nulls(
     picky: Any, step: str, sinks: Sequence[int]
@@ -300,6 +305,21 @@ def test_a_step_that_changes_the_record_fails(picky: Any, step: str) -> None:
     assert f"step '{step}' changed the column '_record'" in str(result.error)
     assert "name the columns that the step works on" in result.error.hint
     assert not (project.root / "out/table1").exists()
+
+
+def test_a_step_that_renames_the_record_fails(picky: Any) -> None:
+    """Else the column would be in the table, and rejects would lose their lines in silence; where
+    no step rejects, there is none to rename."""
+    project, _, _ = picky
+    declare(project, stages('"renames"', '{ use = "threes", column = "ID" }'))
+    result = project.run()
+    assert result.exit_code == 1
+    where = "stage 'stage0', chunk 0 (in/a.csv): step 'renames'"
+    assert f"{where} renamed the column '_record' to '_RECORD'" in str(result.error)
+    assert "name the columns that the step works on" in result.error.hint
+    assert not (project.root / "out/table1").exists()
+    declare(project, stages('"renames"', ""))
+    succeeded(project)
 
 
 @pytest.mark.parametrize("rest", ['"twice"', '"threes"'])

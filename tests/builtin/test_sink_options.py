@@ -13,6 +13,10 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("parquet", {"compression_level": 1, "compression": "snappy"}, "compression_level"),
     ("parquet", {"row_group_rows": 0}, "row_group_rows"),
     ("parquet", {"partition_by": ("a", "a")}, "partition_by"),
+    *(
+        ("parquet", {"partition_by": ("a", name)}, "partition_by")
+        for name in ("_source", ".a", "a/b", "a=b", "50%", "a?", "a\\b", "a\nb")
+    ),
     ("csv", {"delimiter": ";;"}, "delimiter"),
     ("csv", {"delimiter": '"'}, "delimiter"),
     ("csv", {"delimiter": ";", "null_value": "a;b"}, "null_value"),

@@ -11,6 +11,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 import pyarrow.dataset
+import pyarrow.parquet
 import pytest
 
 from stagepipe.builtin.sinks.parquet import ParquetSink, partitions
@@ -223,6 +224,25 @@ def test_types_in_folders_names() -> None:
     ]
     ((folder, _),) = partitions(pa.table({"a": [nothing], "n": [1]}), ["a"])
     assert folder != f"a={nothing}"
+
+
+@pytest.mark.parametrize(
+    "name", ["Größe", "e\u0301", "a (b)", "a_b.c", "~a", "'a' & b", "row", "^.*$"]
+)
+def test_readers_find_a_column_under_its_name(tmp_path: Path, name: str) -> None:
+    """Only the values are escaped in a folder's name: readers take the column's as it stands."""
+    table = pa.table({"n": [1, 2, 3], name: ["a", "a/b", "a"]})
+    for number, (folder, rows) in enumerate(partitions(table, [name])):
+        (tmp_path / folder).mkdir()
+        pyarrow.parquet.write_table(rows, tmp_path / folder / f"{number}.parquet")
+    wanted = list(zip([1, 2, 3], ["a", "a/b", "a"], strict=True))
+    files = f"{tmp_path}/*/*.parquet"
+    frame = pl.read_parquet(files, hive_partitioning=True).sort("n")
+    assert (frame.columns, frame.rows()) == (["n", name], wanted)
+    found = pyarrow.dataset.dataset(tmp_path, partitioning="hive").to_table().sort_by("n")
+    assert list(zip(found["n"].to_pylist(), found[name].to_pylist(), strict=True)) == wanted
+    found = duckdb.sql(f"FROM read_parquet('{files}', hive_partitioning = true) ORDER BY n")
+    assert (found.columns, found.fetchall()) == (["n", name], wanted)
 
 
 def test_the_rows_of_all_partitions_sum_up(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 DIGITS_OF_INT64 = 18
 LONGEST_NAME = 255
 """Bytes, on all file systems of today."""
+_ODD_NAME = re.compile(r"[._]|.*[/=%?\\\x00-\x1f\x7f]", re.DOTALL)
+"""Of a column, in the name of a folder: what readers skip, or do not take as it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class ParquetSink:
             yield "partition_by", "partition_by needs a folder: give a path without an ending"
         if len(set(given.partition_by)) < len(given.partition_by):
             yield "partition_by", "partition_by names a column twice"
-        elif columns is not None and (wrong := _unfit(given.partition_by, columns)):
+        elif wrong := _unfit(given.partition_by, columns):
             yield "partition_by", wrong
         if given.row_group_rows < 1:
             yield "row_group_rows", f"row_group_rows is {given.row_group_rows}: at least 1"
@@ -167,7 +170,8 @@ def partitions(table: pa.Table, by: Sequence[str]) -> Iterator[tuple[str, pa.Tab
     if wrong := _unfit(by, table.column_names):
         raise ValueError(wrong)
     keys = pl.DataFrame(pl.from_arrow(table.select(list(by))))
-    groups = keys.with_row_index("row").group_by(by, maintain_order=True).agg(pl.col("row"))
+    keys.columns = [f"key {index}" for index in range(keys.width)]  # whatever they are called
+    groups = keys.with_row_index("row").group_by(keys.columns, maintain_order=True).agg("row")
     for *values, rows in groups.iter_rows():
         folder = "/".join(map(_folder, by, values))
         yield folder, table.take(pa.array(rows)).drop_columns(list(by))
@@ -175,8 +179,16 @@ def partitions(table: pa.Table, by: Sequence[str]) -> Iterator[tuple[str, pa.Tab
         yield "/".join(_folder(name, None) for name in by), table.drop_columns(list(by))
 
 
-def _unfit(by: Sequence[str], columns: Sequence[str]) -> str | None:
-    """Why a table of these columns cannot be partitioned so, if it cannot."""
+def _unfit(by: Sequence[str], columns: Sequence[str] | None) -> str | None:
+    """Why a table cannot be partitioned so, if it cannot; `columns` are its own where they are
+    known."""
+    for name in filter(_ODD_NAME.match, by):
+        return (
+            f"partition_by names {name!r}: many readers skip folders that begin with '_' or '.', "
+            r"and do not agree about '/', '=', '%', '?' and '\' in their names: rename the column"
+        )
+    if columns is None:
+        return None
     for name in by:
         if name not in columns:
             return f"partition_by names {name!r}; the columns are: {', '.join(columns)}"
@@ -194,8 +206,8 @@ def _folder(name: str, value: Any) -> str:
         # All that could lead elsewhere, or be taken for something else, becomes %NN.
         text = quote(str(value), safe=" :+,")
         text = text.replace("__", "%5F_") if text == NULL_PARTITION else text
-    folder = f"{quote(name, safe=' ')}={text}"
-    if len(folder) > LONGEST_NAME:
+    folder = f"{name}={text}"
+    if len(folder.encode()) > LONGEST_NAME:
         start = folder[:50]
         raise ValueError(f"a value of {name!r} is too long for the name of a folder: {start}…")
     return folder

@@ -224,8 +224,7 @@ def lost_records(pipeline: Pipeline, stages: Sequence[StageWork]) -> Iterator[Fa
                 text = f"step {name!r} rejects rows that come out of {loser!r}: their lines and "
                 text += "raw bytes are not known, and stay empty in the rejects"
                 yield fault_at(pipeline, ("stage", index, "steps", position), text)
-            is_plugins = not step.where.module.startswith("stagepipe.builtin.")
-            if step.is_over_all or (step.reshapes and is_plugins):
+            if step.is_over_all or (step.reshapes and not step.is_built_in):
                 loser = name
 
 
@@ -299,7 +298,7 @@ def try_steps(pipeline: Pipeline, found: Found, table: TableSpec) -> list[Fault]
     faults: list[Fault] = []
     for index, stage in enumerate(found.stages):
         for position, step in enumerate(stage.steps):
-            if not step.where.module.startswith("stagepipe.builtin."):
+            if not step.is_built_in:
                 return faults
             frame = _empty_frame(table) if frame is None else frame
             try:

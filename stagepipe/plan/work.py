@@ -32,6 +32,12 @@ class StepWork:
     is_io_bound: bool = False
     takes_reject: bool = False
 
+    @property
+    def is_built_in(self) -> bool:
+        """Whether it ships in the box: then it only computes, and its columns follow from those
+        that it is given."""
+        return self.where.module.startswith("stagepipe.builtin.")
+
 
 @dataclass(frozen=True, slots=True)
 class StageWork:

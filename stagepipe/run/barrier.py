@@ -9,6 +9,7 @@ from pathlib import Path
 from stagepipe.declare import Errors
 from stagepipe.errors import TaskError
 from stagepipe.model import EVERYTHING, Chunk, Failure, InputFile, Receipt, printable
+from stagepipe.plan.work import StageWork
 from stagepipe.record import balance
 
 
@@ -65,8 +66,9 @@ def check_whole_files(receipts: Sequence[Receipt]) -> None:
             )
 
 
-def check_columns(stage: str, receipts: Sequence[Receipt], chunks: Sequence[Chunk]) -> None:
-    """All parts of a stage have one schema. Raises TaskError."""
+def check_columns(stage: StageWork, receipts: Sequence[Receipt], chunks: Sequence[Chunk]) -> None:
+    """All parts of a stage have one schema. Raises TaskError, naming the steps that may have given
+    another one."""
     if not receipts:
         return
     first = receipts[0]
@@ -79,8 +81,10 @@ def check_columns(stage: str, receipts: Sequence[Receipt], chunks: Sequence[Chun
             for name in {**first.columns, **receipt.columns}
             if receipt.columns.get(name) != first.columns.get(name)
         ]
+        steps = " or ".join(repr(s.where.name) for s in stage.steps if not s.is_built_in)
         raise TaskError(
-            f"stage {stage!r} made {_named(receipt, chunks)} with other columns than "
+            f"stage {stage.name!r}{f', step {steps},' if steps else ''} "
+            f"made {_named(receipt, chunks)} with other columns than "
             f"{_named(first, chunks)}: {', '.join(differing) or 'in another order'}",
             "a step must give the same columns and types for every chunk",
         )

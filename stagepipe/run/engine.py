@@ -211,7 +211,7 @@ class _Run:
         if any(receipt.segments for receipt in receipts):
             barrier.check_unchanged(self.pipeline.folder, self.plan.input_files)
         barrier.check_whole_files(receipts)
-        barrier.check_columns(stage.name, receipts, self.plan.chunks)
+        barrier.check_columns(stage.work, receipts, self.plan.chunks)
         dead = dict(_dead_letters(receipts))
         errors = self.pipeline.errors_of(stage.declared)
         if exceeded := barrier.over_budget(errors, receipts, dead):

@@ -540,7 +540,7 @@ sink = { use = "arrow", path = "all.arrow" }
 
 
 def test_a_step_that_gives_other_columns_for_some_chunks(project: Any) -> None:
-    """Stage, chunks and files are named, and nothing is committed."""
+    """Stage, step, chunks and files are named, and nothing is committed."""
     project.write("landing/a.csv", "id,word\n1,a\n")
     project.write("landing/b.csv", "id,word\n2,b\n")
     project.write(
@@ -552,10 +552,11 @@ def test_a_step_that_gives_other_columns_for_some_chunks(project: Any) -> None:
         "    return frame.with_columns(more=1) if frame['id'][0] == 2 else frame\n",
     )
     settings = 'plugins = ["own.py"]\nchunk_size = "10B"'
-    project.declare(settings=settings, first='"own"')
+    project.declare(settings=settings, first='"own", "strip_text"')
     refused(
         project,
         1,
-        "made chunk 1 (landing/b.csv) with other columns than chunk 0 (landing/a.csv)",
+        "stage 'parse', step 'own', made chunk 1 (landing/b.csv) with other columns than chunk 0 "
+        "(landing/a.csv)",
         "more is int32 and was missing",
     )

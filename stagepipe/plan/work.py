@@ -106,4 +106,6 @@ def step_message(step: StepWork, error: BaseException, frame: pl.DataFrame | pl.
         near = did_you_mean(name, columns)
         text = f"there is no column {name!r}{near or '; there are: ' + ', '.join(columns)}"
         return f"step {step.where.name!r}: {text}"
-    return f"step {step.where.name!r}: {text or type(error).__name__}"
+    if not text or isinstance(error, (KeyError, SystemExit)):  # whose texts are no words
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"step {step.where.name!r}: {text}"

@@ -36,7 +36,8 @@ def do(project: Any, monkeypatch: pytest.MonkeyPatch, body: str, decorator: str 
     [
         ("raise ValueError('no luck')", "step 'own': no luck"),
         ("raise KeyError", "step 'own': KeyError"),
-        ("sys.exit(0)", "step 'own': 0"),
+        ("raise KeyError('x')", "step 'own': KeyError: 'x'"),
+        ("sys.exit(0)", "step 'own': SystemExit: 0"),
         ("raise KeyboardInterrupt", "step 'own': KeyboardInterrupt"),
         ("return None", "step 'own' returned a NoneType, not a polars DataFrame"),
         ("return frame.lazy()", "step 'own' returned a LazyFrame, not a polars DataFrame"),

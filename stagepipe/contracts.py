@@ -248,5 +248,5 @@ class Sink(Protocol):
         ...
 
     def commit(self, parts: Sequence[Part], place: Place, options: Mapping[str, Any]) -> Output:
-        """Show the parts at the sink's place."""
+        """Show the parts at the sink's place. Raises ValueError when they cannot be shown there."""
         ...

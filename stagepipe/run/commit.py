@@ -7,11 +7,12 @@ from contextlib import suppress
 
 from stagepipe.contracts import Sink
 from stagepipe.declare import Pipeline
+from stagepipe.errors import RunError
 from stagepipe.model import Output, Part, Receipt, SegmentCount
 from stagepipe.plan.planner import StagePlan
 from stagepipe.plugins import Plugins
 from stagepipe.record.spool import Spool
-from stagepipe.run.flush import Appending, TablePlace
+from stagepipe.run.flush import STILL_STANDS, Appending, TablePlace
 
 
 class Commit:
@@ -39,7 +40,12 @@ class Commit:
         """Show the parts, which are on the disk. Raises RunError; then the old table stands."""
         assert self._stage.sink is not None
         sink: Sink = plugins.sink(self._stage.sink.use)
-        return sink.commit(self._parts, self._place, self._stage.work.sink_options)
+        try:
+            return sink.commit(self._parts, self._place, self._stage.work.sink_options)
+        except ValueError as error:
+            raise RunError(
+                f"stage {self._stage.name!r}: sink {self._stage.sink.use!r}: {error}", STILL_STANDS
+            ) from error
 
     def current(self) -> Output | None:
         """What the place shows now, if stagepipe knows it."""

@@ -32,6 +32,8 @@ from stagepipe.record.spool import file_sha256, fsync
 from stagepipe.run.naming import data_files, partitions
 from stagepipe.run.replacing import link_or_copy, put_in_place, remove
 
+STILL_STANDS = "what stood there still stands, and finished parts are kept: mend it and run again"
+
 
 @dataclass(frozen=True, slots=True)
 class Appending:
@@ -208,7 +210,7 @@ class TablePlace:
         except OSError as error:
             raise RunError(
                 f"{self.table} cannot be written: {error.strerror}",
-                "what stood there still stands, and finished parts are kept: mend it and run again",
+                STILL_STANDS,
             ) from error
 
     def _take_pending(self) -> None:

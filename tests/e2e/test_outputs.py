@@ -444,3 +444,24 @@ def test_a_sink_in_the_middle_hands_its_rows_on(project: Any, way: str) -> None:
     assert kinds["noted"] == "timestamp[us, tz=UTC]"
     assert kinds["small"] == "int8"
     assert project.run().stages[1].made == 0
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_categories_that_differ_from_chunk_to_chunk(project: Any, way: str) -> None:
+    """A step may make them. Only one Arrow file cannot hold them, which is told in words."""
+    project.letters("a.csv", range(300))
+    project.write(
+        "own.py",
+        "import polars as pl\nfrom stagepipe import step\n@step\ndef own(frame):\n"
+        "    return frame.with_columns(pl.col('word').cast(pl.Categorical))\n",
+    )
+    project.declare(settings=WITH_PLUGIN, first='"own"', stages=stage_of(way))
+    ended = project.command()
+    if way != "arrow file":
+        assert ended.code == 0, ended.message
+        assert ended.json["outputs"][0]["rows"] == 300
+        return
+    assert ended.code == 1
+    assert "stage 'parse': sink 'arrow': a column has other categories" in ended.message
+    assert "write a folder, or cast the column to string" in ended.message
+    assert not list((project.root / "out").glob("[!.]*"))

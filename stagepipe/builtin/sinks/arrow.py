@@ -67,12 +67,19 @@ class ArrowSink:
 
     def commit(self, parts: Sequence[Part], place: Place, options: Mapping[str, Any]) -> Output:
         """Show the parts as one file, or as a folder of files."""
+        import pyarrow as pa
 
         def join(parts: Sequence[Part], target: Path) -> int:
             paths = [Path(path) for part in parts for path in part.paths]
             with _writer(target, _read(paths[0]).schema, ArrowOptions(**options)) as writer:
                 for path in paths:
-                    writer.write_table(_read(path))
+                    try:
+                        writer.write_table(_read(path))
+                    except pa.ArrowInvalid as error:
+                        raise ValueError(
+                            "a column has other categories in each chunk, and one Arrow file has "
+                            "one list of them: write a folder, or cast the column to string"
+                        ) from error
             return _count(target)
 
         return place.publish_joined(parts, join) if place.is_file else place.publish(parts)

@@ -7,7 +7,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,7 +17,7 @@ from stagepipe.declare.environment import fill_in
 from stagepipe.declare.faults import place_all
 from stagepipe.declare.models import Document, Pipeline
 from stagepipe.declare.overrides import Override, OverrideError, apply
-from stagepipe.declare.stages import Use
+from stagepipe.declare.stages import Sink, Use
 from stagepipe.declare.words import Complaint
 from stagepipe.errors import Fault, PipelineError
 
@@ -50,10 +50,11 @@ def load(
 def sketch(
     path: Path, overrides: Sequence[str] = (), environ: Mapping[str, str] = os.environ
 ) -> Pipeline | None:
-    """Make of a faulty pipeline file what its plugins and steps can be checked by, if anything.
+    """Make of a faulty pipeline file what its plugins, steps and sinks can be checked by, if
+    anything.
 
-    The names and places of plugins, stages and steps are the file's; all else is made up. A step
-    that is itself wrong stands as `strip_text`, so that the others keep their places.
+    The names and places of plugins, stages, steps and sinks are the file's; all else is made up. A
+    step that is itself wrong stands as `strip_text`, so that the others keep their places.
     """
     try:
         document = _parse(_read(path), str(path))
@@ -68,7 +69,11 @@ def sketch(
         "source": [{"name": "sketch", "files": "sketch"}],
         "schema": {"columns": {"sketch": "string"}},
         "stage": [
-            {"name": f"stage-{index}", "steps": _sketched_steps(stage)}
+            {
+                "name": f"stage-{index}",
+                "steps": _sketched_steps(stage),
+                "sink": _sketched_sink(stage, index),
+            }
             for index, stage in enumerate(stages if isinstance(stages, list) else [])
         ],
     }
@@ -92,6 +97,22 @@ def _sketched_step(step: Any) -> Any:
     except ValidationError:
         return "strip_text"
     return step
+
+
+def _sketched_sink(stage: Any, index: int) -> Any:
+    """Give a stage's sink with its options, in a place where no other is; None where it is wrong
+    itself."""
+    sink = stage.get("sink") if isinstance(stage, dict) else None
+    if not isinstance(sink, dict):
+        return None
+    path = sink.get("path")
+    ending = PurePosixPath(path).suffix if isinstance(path, str) else ""
+    sink = {**sink, "path": f"sketch-{index}{ending}", "on_existing": "error"}
+    try:
+        Sink.model_validate(sink)
+    except ValidationError:
+        return None
+    return sink
 
 
 def _check(

@@ -126,6 +126,36 @@ def test_all_faults_come_at_once(project: Any) -> None:
     assert len(found) == 5
 
 
+def test_steps_and_sinks_are_checked_beside_other_faults(project: Any) -> None:
+    """A wrong key elsewhere, and a wrong place of a sink, hide no step, sink or option."""
+    sinks = [
+        'use = "parqet", path = "same"',
+        'use = "parquet", path = "same", compresion = "lz4"',
+        'use = "parquet", path = "../out.parquet", partition_by = ["id"]',
+    ]
+    stages = [
+        f'[[stage]]\nname = "s{number}"\nsteps = ["no_step_{number}"]\nsink = {{ {sink} }}'
+        for number, sink in enumerate(sinks)
+    ]
+    project.declare(settings="job = 1", stages="\n".join(stages))
+    with pytest.raises(PipelineError) as caught:
+        project.load()
+    found = [fault.message for fault in caught.value.faults]
+    for word in (
+        "unknown key 'job'",
+        "no_step_0",
+        "no_step_1",
+        "no_step_2",
+        "no sink 'parqet'; did you mean 'parquet'?",
+        "no option 'compresion'; did you mean 'compression'?",
+        "'same', the place of another sink too",
+        "leaves the output folder",
+        "partition_by needs a folder",
+    ):
+        assert sum(word in text for text in found) == 1, word
+    assert len(found) == 9
+
+
 @pytest.mark.parametrize("pattern", ["(?=a)", "(", r"(a)\\1"])
 def test_a_pattern_that_re2_does_not_take_is_found(project: Any, pattern: str) -> None:
     """A pattern that only Python's `re` takes is refused before the run."""

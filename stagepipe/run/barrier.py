@@ -14,17 +14,19 @@ from stagepipe.record import balance
 
 
 def over_budget(errors: Errors, receipts: Sequence[Receipt], dead: Mapping[str, str]) -> str | None:
-    """Which budget is exceeded, in words; None when all are kept. `dead` are the files that this
+    """Which budgets are exceeded, in words; None when all are kept. `dead` are the files that this
     stage could make nothing of, with the reasons."""
-    for source, rows in sorted(balance.by_source(receipts).items()):
-        if not errors.max_rejected.allows(rows.rejected, rows.read):
-            return (
-                f"{rows.rejected} of {rows.read} records of source {printable(source)!r} were "
-                f"rejected, and max_rejected is {errors.max_rejected}"
-            )
+    exceeded = [
+        f"{rows.rejected} of {rows.read} records of source {printable(source)!r} were rejected, "
+        f"and max_rejected is {errors.max_rejected}"
+        for source, rows in sorted(balance.by_source(receipts).items())
+        if not errors.max_rejected.allows(rows.rejected, rows.read)
+    ]
+    if len(exceeded) > 1:
+        exceeded = [f"{exceeded[0]} (and so in {len(exceeded) - 1} more of the sources)"]
     if len(dead) > errors.max_dead:
-        return f"{dead_in_words(dead)}; max_dead is {errors.max_dead}"
-    return None
+        exceeded.append(f"{dead_in_words(dead)}; max_dead is {errors.max_dead}")
+    return "; ".join(exceeded) or None
 
 
 def dead_in_words(dead: Mapping[str, str]) -> str:
@@ -101,6 +103,7 @@ def _named(receipt: Receipt, chunks: Sequence[Chunk]) -> str:
 def task_error(failures: Sequence[Failure]) -> TaskError:
     """One error for all tasks of a stage that failed."""
     first = min(failures, key=lambda failure: failure.chunk)
-    more = f" (and {len(failures) - 1} more tasks failed)" if len(failures) > 1 else ""
+    others = len(failures) - 1
+    more = f" (and {others} more task{'s' * (others > 1)} failed)" if others else ""
     hint = first.hint or "finished parts are kept: mend it and run again"
     return TaskError(first.message + more, hint)

@@ -136,6 +136,12 @@ class Reader(Protocol):
         the parent. Each is a record boundary, ascending, without 0 and `size`."""
         ...
 
+    def boundary(self, data: bytes, options: Mapping[str, Any], *, is_first: bool) -> int:
+        """The last record boundary in some bytes of a file that cannot be cut while planning, after
+        their beginning, which is one; 0 when there is none. Where `is_first`, they are the file's
+        first, and its header stays with the first record. Called in a worker."""
+        ...
+
     def read(
         self,
         data: bytes,
@@ -154,6 +160,10 @@ class Reader(Protocol):
     def first_lines(self, path: Path, cuts: Sequence[int]) -> list[int]:
         """For each of a file's cuts, ascending, the physical line (from 1) that begins there.
         Reads the file once, in blocks."""
+        ...
+
+    def count_lines(self, data: bytes) -> int:
+        """How many physical lines end in the bytes."""
         ...
 
     def records_at(

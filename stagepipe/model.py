@@ -82,12 +82,19 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """One input file as the plan saw it. A file that looks otherwise later is another file."""
+    """One input file as the plan saw it. A file that looks otherwise later is another file.
+    `member` is the name of a file within a zip; it stands at the end of `path`, too."""
 
     path: str
     size: int
     mtime_ns: int
     inode: int
+    member: str = ""
+
+    @property
+    def on_disk(self) -> str:
+        """The path of the file, or of the zip that it is in."""
+        return self.path.removesuffix(f"/{self.member}") if self.member else self.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +137,10 @@ class Decision(StrEnum):
 
 class Piece(NamedTuple):
     """One of the pieces into which the rows of a task are cut for the stage after it, by the key of
-    that task. Only tasks over all rows give more than one."""
+    that task; without a number all of them."""
 
     key: str
-    number: int = 0
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,9 @@ class Source(Declared):
         json_schema_extra={"default": "0s"},
     )
     limits: tuple[StrictStr, ...] = Field((), description="Caps that it shares with others.")
+    max_inflation: Cap = Field(
+        500, description="A packed file may hold at most so many times its size."
+    )
     csv: CsvDialect = Field(
         default_factory=CsvDialect, description="How its CSV files are written."
     )

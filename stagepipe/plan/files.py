@@ -8,12 +8,13 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stagepipe.declare import Pipeline, Source, fault_at
 from stagepipe.errors import Fault, InputError
 from stagepipe.model import InputFile, printable
+from stagepipe.packing import ZIP, members
 
 CAPTURE = "{source}"
 
@@ -69,7 +70,7 @@ def look_for_files(pipeline: Pipeline) -> tuple[tuple[SourceFiles, ...], list[Fa
                 owner, other = owners.setdefault(identity, (name, path))
                 if (owner, other) != (name, path):
                     faults.append(fault_at(pipeline, location, _twice(path, name, other, owner)))
-                by_name.setdefault(name, []).append(file)
+                by_name.setdefault(name, []).extend(_members(pipeline.folder, file))
         for name in sorted(by_name, key=os.fsencode):
             files = tuple(sorted(by_name[name], key=lambda file: os.fsencode(file.path)))
             found.append(SourceFiles(name, source, files))
@@ -151,6 +152,14 @@ def _look_at(folder: Path, path: str) -> tuple[InputFile, tuple[int, int]]:
         raise InputError(f"{printable(path)} is no regular file: copy its content into one")
     file = InputFile(path, status.st_size, status.st_mtime_ns, status.st_ino)
     return file, (status.st_dev, status.st_ino)
+
+
+def _members(folder: Path, file: InputFile) -> Iterator[InputFile]:
+    """The files in a zip; any other file is itself, and so is a zip of which nothing can be had."""
+    names = members(folder / file.path) if file.path.lower().endswith(ZIP) else []
+    yield from (replace(file, path=f"{file.path}/{name}", member=name) for name in names)
+    if not names:
+        yield file
 
 
 def _why_nothing(folder: Path, pattern: str) -> str:

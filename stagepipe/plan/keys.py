@@ -96,7 +96,7 @@ def _plain(value: Any) -> Any:
 
 
 def _identity(file: Any) -> tuple[Any, ...]:
-    return file.path, file.size, file.mtime_ns, file.inode
+    return file.path, file.size, file.mtime_ns, file.inode, file.member
 
 
 def _step(step: StepWork) -> list[Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from stagepipe.declare import Pipeline, Stage
 from stagepipe.errors import Fault, PipelineError
 from stagepipe.model import Chunk, Decision, InputFile, Receipt, Segment, Task
+from stagepipe.packing import is_packed
 from stagepipe.plan import chunks, tasks
 from stagepipe.plan.appending import leave_out
 from stagepipe.plan.files import SourceFiles, find_files, look_for_files
@@ -234,7 +235,7 @@ def _segments(checked: Checked, source: SourceFiles) -> Iterator[Segment]:
     for file in source.files:
         cuts: Sequence[int] = ()
         lines: Sequence[int] | None = [] if needs_lines else None
-        if file.size > pipeline.chunk_size:
+        if file.size > pipeline.chunk_size and not is_packed(file):
             try:
                 path = pipeline.folder / file.path
                 cuts = reader.cuts(path, file.size, pipeline.chunk_size, options)
@@ -248,4 +249,4 @@ def source_work(source: SourceFiles) -> SourceWork:
     """How workers read a source."""
     declared = source.declared
     dialect = {name: getattr(declared.csv, name) for name in ("delimiter", "quote", "null_values")}
-    return SourceWork(declared.use, dialect)
+    return SourceWork(declared.use, dialect, declared.max_inflation)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from stagepipe.model import EVERYTHING, Chunk, Decision, Piece, Receipt, Task
+from stagepipe.model import EVERYTHING, Chunk, Decision, PartFile, Piece, Receipt, Task
 from stagepipe.plan import keys
 from stagepipe.plan.work import Work
 from stagepipe.record.spool import Spool
@@ -61,8 +61,9 @@ def next_cells(
         receipt = receipts.get(cell.key)
         if receipt is None or cell.is_new or not is_from(receipt, cell.inputs, receipts):
             return None
-        pieces = [Piece(cell.key, number) for number in range(len(receipt.pieces))]
-        chunks = [Chunk(piece.number, EVERYTHING, ()) for piece in pieces]
+        numbers = range(len(receipt.pieces))
+        pieces = [Piece(cell.key, number) for number in numbers]
+        chunks = [Chunk(number, EVERYTHING, ()) for number in numbers]
     if stage.is_over_all:
         made_of = keys.all_ingredients(pieces, stage, work.chunk_size)
         key = keys.key_of(made_of)
@@ -113,7 +114,20 @@ def is_from(receipt: Receipt, inputs: Sequence[Piece], receipts: Receipts) -> bo
 def input_digest(inputs: Sequence[Piece], receipts: Receipts) -> str | None:
     """A digest of what a task reads of the stage before, as its receipt has it; None when some of
     it is not there."""
-    if not all(key in receipts and number < len(receipts[key].pieces) for key, number in inputs):
-        return None
-    found = [receipts[key].pieces[number].sha256 for key, number in inputs]
+    found = []
+    for piece in inputs:
+        files = files_of(piece, receipts)
+        if not files:
+            return None
+        found += [file.sha256 for file in files]
     return found[0] if len(found) == 1 else keys.digest(found)
+
+
+def files_of(piece: Piece, receipts: Receipts) -> tuple[PartFile, ...]:
+    """The files that hold a piece; none where it is not there."""
+    receipt = receipts.get(piece.key)
+    if receipt is None:
+        return ()
+    if piece.number is None:
+        return receipt.pieces
+    return receipt.pieces[piece.number : piece.number + 1]

@@ -62,10 +62,11 @@ class StageWork:
 
 @dataclass(frozen=True, slots=True)
 class SourceWork:
-    """How workers read a source."""
+    """How workers read a source. A packed file may hold `max_inflation` times its size."""
 
     reader: str
     options: Mapping[str, Any]
+    max_inflation: int
 
 
 @dataclass(frozen=True, slots=True)

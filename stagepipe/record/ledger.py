@@ -201,6 +201,7 @@ class Ledger:
                     counts = to_plain(segment)
                     counts.pop("lines")
                     file = counts.pop("file")
+                    file.pop("member")
                     counts.update(file, path=printable(file["path"]))
                     self._insert(
                         "files", run=run, source=columns["source"], chunk=receipt.chunk, **counts

@@ -41,8 +41,9 @@ def check_unchanged(folder: Path, files: Iterable[InputFile]) -> None:
     """The files are still those that were planned and read. Raises TaskError."""
     for file in files:
         try:
-            status = os.stat(folder / file.path)  # noqa: PTH116 - ten thousand times a run
-            now = InputFile(file.path, status.st_size, status.st_mtime_ns, status.st_ino)
+            status = os.stat(folder / file.on_disk)  # noqa: PTH116 - ten thousand times a run
+            seen = (status.st_size, status.st_mtime_ns, status.st_ino)
+            now: InputFile | None = InputFile(file.path, *seen, file.member)
         except OSError:
             now = None
         if now != file:

@@ -1,10 +1,17 @@
-"""Parts between stages: Arrow files, lightly compressed."""
+"""Between stages: pieces of parts, written by one task and read by others. In the spool they are
+Arrow files, lightly compressed; a sink's own files may do as well."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from stagepipe.errors import TaskError
+from stagepipe.model import PartFile
+from stagepipe.plan.work import Work
+from stagepipe.plugins import Plugins
+from stagepipe.record.spool import Spool
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,16 +34,47 @@ def write(table: pa.Table, path: Path) -> int:
     return int(pl.scan_ipc(path, glob=False).select(pl.len()).collect().item())
 
 
-def read(path: Path) -> pa.Table:
-    """The rows of a part."""
+def read_piece(plugins: Plugins, spool: Spool, work: Work, stage: int, file: PartFile) -> pa.Table:
+    """The rows of a piece that the stage before `stage` made. Raises TaskError."""
+    path = _sound(spool, work, stage, file)
+    if path.suffix == SUFFIX:
+        return _read(path)
+    from stagepipe.run.frames import to_arrow
+
+    sink = plugins.sink(work.stages[stage - 1].sink or "")
+    return to_arrow(sink.decode(path))
+
+
+def scan_pieces(
+    plugins: Plugins, spool: Spool, work: Work, stage: int, files: Sequence[PartFile]
+) -> pl.LazyFrame:
+    """The rows of all pieces that the stage before `stage` made, in order. Raises TaskError."""
+    paths = [_sound(spool, work, stage, file) for file in files]
+    if paths[0].suffix == SUFFIX:
+        return _scan(paths)
+    found: pl.LazyFrame = plugins.sink(work.stages[stage - 1].sink or "").scan(paths)
+    return found
+
+
+def _sound(spool: Spool, work: Work, stage: int, file: PartFile) -> Path:
+    if not spool.is_sound(file):
+        spool.forget([file.name.partition(".")[0]])
+        raise TaskError(
+            f"a finished part of stage {work.stages[stage - 1].name!r} was damaged on disk "
+            f"({spool.path(file)})",
+            "run again: the part is made anew",
+        )
+    return spool.path(file)
+
+
+def _read(path: Path) -> pa.Table:
     import pyarrow as pa
 
     with pa.memory_map(str(path)) as file:
         return pa.ipc.open_file(file).read_all()
 
 
-def scan(paths: Sequence[Path]) -> pl.LazyFrame:
-    """The rows of parts, in this order, to be read when they are needed."""
+def _scan(paths: Sequence[Path]) -> pl.LazyFrame:
     import polars as pl
 
     return pl.scan_ipc(list(paths), glob=False, hive_partitioning=False)

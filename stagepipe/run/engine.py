@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from stagepipe import events
 from stagepipe.declare import Pipeline
 from stagepipe.errors import BudgetError, Interrupted, RunError, StagepipeError, UsageError
-from stagepipe.model import Failure, Output, PartFile, Piece, Receipt, Rows, Task
+from stagepipe.model import Failure, Output, PartFile, Receipt, Rows, Task
 from stagepipe.plan.places import spool_of
 from stagepipe.plan.planner import Plan, StagePlan, check, go_on, make_plan
-from stagepipe.plan.tasks import input_digest
+from stagepipe.plan.tasks import files_of, input_digest
 from stagepipe.record import balance, rejects
 from stagepipe.record.ledger import Ledger
 from stagepipe.run import WORKER_MODULES, barrier
@@ -295,7 +295,7 @@ class _Run:
             return Order(
                 task,
                 fan_out.attempt,
-                tuple(map(self._piece, task.inputs)),
+                tuple(self._inputs(task)),
                 input_digest(task.inputs, self.receipts) or "",
             )
 
@@ -322,10 +322,11 @@ class _Run:
         """Bytes that the task reads."""
         if not task.inputs:
             return task.chunk.size
-        return sum(self._piece(piece).bytes for piece in task.inputs)
+        return sum(file.bytes for file in self._inputs(task))
 
-    def _piece(self, piece: Piece) -> PartFile:
-        return self.receipts[piece.key].pieces[piece.number]
+    def _inputs(self, task: Task) -> Iterator[PartFile]:
+        """The files that a task of a later stage reads."""
+        return (file for piece in task.inputs for file in files_of(piece, self.receipts))
 
 
 def _dead_letters(receipts: Sequence[Receipt]) -> Iterator[tuple[str, str]]:

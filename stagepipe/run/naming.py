@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -12,13 +11,17 @@ from stagepipe.record.manifest import DataFile
 
 def data_files(parts: Sequence[Part], generation: int = 1) -> dict[str, DataFile]:
     """The files of a table's folder, by where they lie in the spool. One without rows stands only
-    for all, so that the columns can be seen."""
+    for all, so that the columns can be seen.
+
+    A file has the number of its chunk, or the next that is free where a chunk has several: so names
+    sort as rows do, and no two are the same.
+    """
     named = {}
+    free: dict[str, int] = {}
     for part in parts:
-        numbers: Counter[str] = Counter()
         for file, path in zip(part.files, part.paths, strict=True):
-            number = part.chunk + numbers[file.folder]
-            numbers[file.folder] += 1
+            number = max(part.chunk, free.get(file.folder, 0))
+            free[file.folder] = number + 1
             named[path] = _data_file(file, number, generation)
     with_rows = {path: file for path, file in named.items() if file.rows}
     return with_rows or dict(list(named.items())[:1])

@@ -8,11 +8,12 @@ the beginning is read, as far as the wanted records reach.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stagepipe.contracts import DeadSegment, Reader
+from stagepipe.contracts import DeadSegment, Reader, SegmentResult
 from stagepipe.declare import Pipeline
 from stagepipe.errors import StagepipeError, TaskError
 from stagepipe.model import RECORD, InputFile, Reject, Segment, printable
@@ -21,16 +22,15 @@ from stagepipe.plan.planner import check, source_work
 from stagepipe.plan.work import SourceWork, StageWork, Work
 from stagepipe.plugins import Plugins
 from stagepipe.run.applying import StepReject, Tally, apply_steps
-from stagepipe.run.reading import no_rows, with_provenance
+from stagepipe.run.portions import Portion, streamed
+from stagepipe.run.reading import moved, no_rows, with_provenance
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
 FIRST_BYTES = 2**18
-"""How much of a file is read at first; four times as much when it holds too few records."""
-LONGEST_RECORD = 2**24
-"""Where so many bytes hold no more records than a quarter of them, one does not end there."""
+"""How much of a file is read at once, until there are enough records."""
 FIRST_RECORD = 2**44
 """Rows are numbered from here, so that no step comes to these numbers by itself."""
 
@@ -79,14 +79,14 @@ def preview(pipeline: Pipeline, rows: int) -> Preview:
 
 @dataclass(frozen=True, slots=True)
 class _Beginning:
-    """The first records of a file: its rows, and of each the offset and line; its rejects; the
-    bytes that all of them lie in."""
+    """Some of the first records of a file: its rows, and of each the offset and line in the file;
+    its rejects; the portion that all of them lie in."""
 
     file: InputFile
+    portion: Portion
     table: pa.Table
     places: list[tuple[int, int]]
     rejects: list[Reject]
-    data: bytes
 
     @property
     def records(self) -> int:
@@ -107,7 +107,8 @@ def _source_preview(
         if missing <= 0:
             break
         try:
-            found.append(_beginning(reader, work, how, source.name, file, missing))
+            for beginning in _beginnings(reader, work, how, source.name, file, missing):
+                found += [beginning]
         except DeadSegment as dead:
             error = f"{printable(file.path)}: {dead}"
             break
@@ -122,7 +123,7 @@ def _source_preview(
     return SourcePreview(
         name=source.name,
         file=source.files[0].path,
-        files=len(found),
+        files=len({each.file for each in found}),
         records=sum(each.records for each in found),
         rows=frame,
         rejects=tuple(
@@ -134,49 +135,41 @@ def _source_preview(
     )
 
 
-def _beginning(
+def _beginnings(
     reader: Reader, work: Work, how: SourceWork, source: str, file: InputFile, wanted: int
-) -> _Beginning:
+) -> Iterator[_Beginning]:
     """The first `wanted` records of a file, as far as it has them. Raises DeadSegment, OSError."""
-    path = Path(work.folder) / file.path
-    length, before = FIRST_BYTES, 0
-    while True:
-        end = _end(reader, path, file.size, length, how)
-        is_whole = end == file.size
-        is_stuck = not is_whole and end == before and length >= LONGEST_RECORD
-        if is_whole or (end and not is_stuck):
-            found = _first(_read(reader, work, how, source, file, end), wanted)
-            if found.records == wanted or is_whole:
-                return found
-        elif is_stuck:
-            raise DeadSegment(
-                f"the record that begins at byte {end:,} does not end within the next "
-                f"{length // 2**20} MiB: a quote in it is not closed, or [source.csv] is wrong"
+    line = 1
+    with closing(streamed(Path(work.folder), file, reader, how, FIRST_BYTES)) as portions:
+        for portion in portions:
+            inside = portion.within(file, line)
+            result = reader.read(
+                portion.data, portion.head, inside, work.table, how.options, with_places=True
             )
-        length, before = length * 4, end
+            found = _first(_placed(result, source, inside, work, portion), wanted)
+            yield found
+            line += result.lines
+            wanted -= found.records
+            if wanted <= 0:
+                return
 
 
-def _end(reader: Reader, path: Path, size: int, length: int, how: SourceWork) -> int:
-    """A record boundary after at most `length` bytes; 0 where there is none but the start."""
-    if size <= length:
-        return size
-    # The reader cuts a file that is said to be only this long.
-    cuts = reader.cuts(path, min(size, 2 * length), length, how.options)
-    return cuts[0] if cuts else 0
-
-
-def _read(
-    reader: Reader, work: Work, how: SourceWork, source: str, file: InputFile, end: int
+def _placed(
+    result: SegmentResult, source: str, inside: Segment, work: Work, portion: Portion
 ) -> _Beginning:
-    with (Path(work.folder) / file.path).open("rb") as stream:
-        data = stream.read(end)
-    segment = Segment(file, 0, len(data), first_line=1)
-    result = reader.read(data, data, segment, work.table, how.options, with_places=True)
+    """What a reader made of a portion, with its places in the file."""
     assert result.places is not None
-    places = zip(*(result.places[name].to_pylist() for name in ("offset", "line")), strict=True)
-    rejects = [reject._replace(file=printable(file.path)) for reject in result.rejects]
-    table = with_provenance(result, source, segment, work.table)
-    return _Beginning(file, table, list(places), rejects, data)
+    offsets, lines = (result.places[name].to_pylist() for name in ("offset", "line"))
+    file, first = inside.file, inside.first_line - 1
+    places = [
+        (offset + inside.start, line + first) for offset, line in zip(offsets, lines, strict=True)
+    ]
+    rejects = [
+        moved(reject, inside.start, first)._replace(file=printable(file.path))
+        for reject in result.rejects
+    ]
+    table = with_provenance(result, source, inside, work.table)
+    return _Beginning(file, portion, table, places, rejects)
 
 
 def _first(found: _Beginning, wanted: int) -> _Beginning:
@@ -188,7 +181,7 @@ def _first(found: _Beginning, wanted: int) -> _Beginning:
     end = sorted(offsets)[wanted]
     places = [place for place in found.places if place[0] < end]
     rejects = [reject for reject in found.rejects if (reject.byte_offset or 0) < end]
-    return _Beginning(found.file, found.table.slice(0, len(places)), places, rejects, found.data)
+    return replace(found, table=found.table.slice(0, len(places)), places=places, rejects=rejects)
 
 
 def _stepped(
@@ -226,9 +219,10 @@ def _of_steps(
             yield plain
             continue
         beginning, offset, line = places[reject.record - FIRST_RECORD]
+        portion = beginning.portion
         yield plain._replace(
             file=printable(beginning.file.path),
             line=line,
             byte_offset=offset,
-            raw=reader.records_at(beginning.data, [offset], how.options)[0][1],
+            raw=reader.records_at(portion.data, [offset - portion.start], how.options)[0][1],
         )

@@ -1,98 +1,169 @@
-"""What a task reads: segments of its source's files, or what the stage before it made."""
+"""What a task of the first stage reads: segments of its source's files."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stagepipe.contracts import DeadSegment, Reader, SegmentResult, TableSpec
-from stagepipe.errors import TaskError
-from stagepipe.model import RECORD, Chunk, PartFile, Reject, Segment, SegmentCount, printable
+from stagepipe.model import RECORD, Chunk, Reject, Segment, SegmentCount, printable
 from stagepipe.plan.work import Work, provenance_type
 from stagepipe.plugins import Plugins
-from stagepipe.record.spool import Spool
-from stagepipe.run import between
-from stagepipe.run.applying import StepReject
+from stagepipe.record.spool import file_sha256
+from stagepipe.run.portions import Portion, is_streamed, portions
 from stagepipe.run.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    import polars as pl
     import pyarrow as pa
 
-HEAD_BYTES = 2**20
 OFFSET_BITS = 44
 """A file has less than 16 TiB, so that its number in the chunk fits beside a byte offset in it."""
 
 
-@dataclass(slots=True)
-class ChunkRows:
-    """The rows of all segments of a chunk; what became of each segment; the rejects, each with the
-    number of its segment."""
+class LateDeath(Exception):  # noqa: N818 - of a segment: see DeadSegment
+    """A segment died when some of its rows had been given away already."""
 
-    table: pa.Table
-    counts: list[SegmentCount] = field(default_factory=list)
-    rejects: list[tuple[int, Reject]] = field(default_factory=list)
+    def __init__(self, number: int, why: str) -> None:
+        super().__init__(number, why)
+        self.number = number
+        self.why = why
 
 
-def read_chunk(
-    plugins: Plugins, work: Work, chunk: Chunk, clock: Stopwatch, *, with_records: bool
-) -> ChunkRows:
-    """Read the segments of a chunk. `with_records` adds the column `_record`."""
-    import pyarrow as pa
+class ChunkReading:
+    """The segments of a chunk on their way to tables. `counts` says what became of each, `rejects`
+    has the bad records with the numbers of their segments; both are whole when all tables were
+    given. `dead` are segments that are known to be dead, and why."""
 
-    source = work.sources[chunk.source]
-    reader: Reader = plugins.reader(source.reader)
-    with_places = with_records or "line" in work.table.provenance
-    tables = []
-    counts: list[SegmentCount] = []
-    rejects = []
-    for number, segment in enumerate(chunk.segments):
+    def __init__(
+        self,
+        plugins: Plugins,
+        work: Work,
+        chunk: Chunk,
+        clock: Stopwatch,
+        *,
+        with_records: bool,
+        dead: Mapping[int, str],
+    ) -> None:
+        self.counts: list[SegmentCount] = []
+        self.rejects: list[tuple[int, Reject]] = []
+        self._work, self._chunk, self._clock = work, chunk, clock
+        self._how = work.sources[chunk.source]
+        self._reader: Reader = plugins.reader(self._how.reader)
+        self._with_records = with_records
+        self._dead = dead
+        self._held: list[pa.Table] = []
+        self._size = 0
+
+    def tables(self) -> Iterator[pa.Table]:
+        """The rows, in tables of about as many bytes as a chunk has; one, empty perhaps, at least.
+
+        Raises LateDeath.
+        """
+        is_first = True
+        for number, segment in enumerate(self._chunk.segments):
+            for table in self._rows_of(number, segment):
+                yield table
+                is_first = False
+        if self._held or is_first:
+            yield self._taken()
+
+    def _rows_of(self, number: int, segment: Segment) -> Iterator[pa.Table]:
+        """Read a segment. Its rows are held back until there are enough for a table."""
+        count = SegmentCount(segment.file, segment.start, segment.end)
+        if number in self._dead:
+            self.counts.append(replace(count, dead=self._dead[number]))
+            return
+        before, rejects_before, size_before = len(self._held), len(self.rejects), self._size
+        is_begun = is_given = False
         try:
-            with clock.time("read"):
-                data, head = _bytes_of(Path(work.folder), segment)
-            with clock.time("hash"):
-                sha256 = hashlib.sha256(data).hexdigest()
-            with clock.time("parse"):
-                result = reader.read(
-                    data, head, segment, work.table, source.options, with_places=with_places
-                )
+            for portion in self._portions(segment):
+                if self._held and self._size + len(portion.data) > self._work.chunk_size:
+                    yield self._taken()
+                    before = size_before = 0
+                    is_given = is_begun
+                count = self._keep(number, segment, portion, count)
+                is_begun = True
+            if is_streamed(segment, self._work.chunk_size):
+                with self._clock.time("hash"):
+                    sha256 = file_sha256(Path(self._work.folder) / segment.file.on_disk)
+                count = replace(count, sha256=sha256)
         except (DeadSegment, OSError) as error:
             why = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
-            counts.append(SegmentCount(segment.file, segment.start, segment.end, dead=why))
-            continue
-        counts.append(_count(segment, result, sha256))
-        table = with_provenance(result, chunk.source, segment, work.table)
-        if with_records:
-            table = table.append_column(RECORD, _records(result, number, segment))
-        tables.append(table)
-        rejects += [(number, _placed(reject, chunk, segment)) for reject in result.rejects]
-    if not tables:
-        return ChunkRows(no_rows(work.table, with_records=with_records), counts, rejects)
-    return ChunkRows(pa.concat_tables(tables), counts, rejects)
+            if is_given:
+                raise LateDeath(number, why) from error
+            del self._held[before:], self.rejects[rejects_before:]
+            self._size = size_before
+            count = SegmentCount(segment.file, segment.start, segment.end, dead=why)
+        self.counts.append(count)
+
+    def _portions(self, segment: Segment) -> Iterator[Portion]:
+        folder, size = Path(self._work.folder), self._work.chunk_size
+        found = portions(folder, segment, self._reader, self._how, size)
+        while True:
+            with self._clock.time("read"):
+                portion = next(found, None)
+            if portion is None:
+                return
+            yield portion
+
+    def _keep(
+        self, number: int, segment: Segment, portion: Portion, count: SegmentCount
+    ) -> SegmentCount:
+        """Read one portion, and add it to what the segment has come to."""
+        spec, data = self._work.table, portion.data
+        with_places = self._with_records or "line" in spec.provenance
+        with self._clock.time("hash"):
+            sha256 = "" if portion.is_streamed else hashlib.sha256(data).hexdigest()
+        inside = portion.within(segment.file, segment.first_line + count.lines)
+        with self._clock.time("parse"):
+            result = self._reader.read(
+                data, portion.head, inside, spec, self._how.options, with_places=with_places
+            )
+        table = with_provenance(result, self._chunk.source, inside, spec)
+        if self._with_records:
+            table = table.append_column(RECORD, _records(result, number, inside))
+        self._held.append(table)
+        self._size += len(data)
+        source, file = printable(self._chunk.source), printable(segment.file.path)
+        for reject in result.rejects:
+            placed = moved(reject, inside.start, count.lines)
+            self.rejects.append((number, placed._replace(source=source, file=file)))
+        return replace(
+            count,
+            records=count.records + result.records,
+            rows=count.rows + result.table.num_rows,
+            rejected=count.rejected + len(result.rejects),
+            lines=count.lines + result.lines,
+            sha256=sha256,
+        )
+
+    def _taken(self) -> pa.Table:
+        """What is held back, as one table."""
+        import pyarrow as pa
+
+        held, self._held, self._size = self._held, [], 0
+        if held:
+            return pa.concat_tables(held)
+        return no_rows(self._work.table, with_records=self._with_records)
 
 
-def _count(segment: Segment, result: SegmentResult, sha256: str) -> SegmentCount:
-    return SegmentCount(
-        file=segment.file,
-        start=segment.start,
-        end=segment.end,
-        records=result.records,
-        rows=result.table.num_rows,
-        rejected=len(result.rejects),
-        lines=result.lines,
-        sha256=sha256,
-    )
+def moved(reject: Reject, offset: int, lines: int) -> Reject:
+    """A portion's reject, with its offset in the file and its line in the segment."""
+    assert reject.line is not None
+    assert reject.byte_offset is not None
+    return reject._replace(line=reject.line + lines, byte_offset=reject.byte_offset + offset)
 
 
-def _placed(reject: Reject, chunk: Chunk, segment: Segment) -> Reject:
-    offset = None if reject.byte_offset is None else reject.byte_offset + segment.start
-    return reject._replace(
-        source=printable(chunk.source), file=printable(segment.file.path), byte_offset=offset
-    )
+def _records(result: SegmentResult, number: int, inside: Segment) -> pa.ChunkedArray:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    assert result.places is not None
+    base = pa.scalar((number << OFFSET_BITS) + inside.start, pa.int64())
+    return pc.add(result.places["offset"], base)
 
 
 def with_provenance(
@@ -114,15 +185,6 @@ def with_provenance(
     return table
 
 
-def _records(result: SegmentResult, number: int, segment: Segment) -> pa.ChunkedArray:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    assert result.places is not None
-    base = pa.scalar((number << OFFSET_BITS) + segment.start, pa.int64())
-    return pc.add(result.places["offset"], base)
-
-
 def no_rows(spec: TableSpec, *, with_records: bool = False) -> pa.Table:
     """A table like those of segments, without rows."""
     import pyarrow as pa
@@ -130,117 +192,3 @@ def no_rows(spec: TableSpec, *, with_records: bool = False) -> pa.Table:
     fields = [(c.name, c.arrow_type) for c in spec.columns]
     fields += [(f"_{name}", provenance_type(name)) for name in spec.provenance]
     return pa.schema([*fields, (RECORD, pa.int64())] if with_records else fields).empty_table()
-
-
-def _bytes_of(folder: Path, segment: Segment) -> tuple[bytes, bytes]:
-    """A segment's bytes and the beginning of its file; both from the file that was planned."""
-    file = segment.file
-    with (folder / file.path).open("rb") as stream:
-        _check_same(stream.fileno(), segment)
-        stream.seek(segment.start)
-        data = head = stream.read(segment.size)
-        if segment.start:
-            stream.seek(0)
-            head = stream.read(HEAD_BYTES)
-        _check_same(stream.fileno(), segment)
-    if len(data) != segment.size:
-        raise DeadSegment("it became shorter while it was read: run again when it rests")
-    return data, head
-
-
-def _check_same(descriptor: int, segment: Segment) -> None:
-    status, file = os.fstat(descriptor), segment.file
-    if (status.st_size, status.st_mtime_ns, status.st_ino) != (
-        file.size,
-        file.mtime_ns,
-        file.inode,
-    ):
-        raise DeadSegment("it changed after the run was planned: run again when it rests")
-
-
-def raw_rejects(
-    plugins: Plugins, work: Work, chunk: Chunk, found: Sequence[StepReject]
-) -> Iterator[tuple[int, Reject]]:
-    """Rejects of steps with their files, lines (from the segment's first) and bytes, as far as the
-    way back is known; each with the number of its segment. Raises TaskError."""
-    known = {each.record for each in found if each.record is not None}
-    places = _places_of(plugins, work, chunk, known) if chunk.source in work.sources else {}
-    for each in found:
-        plain = Reject(
-            source=printable(chunk.source),
-            file=None,
-            line=None,
-            byte_offset=None,
-            stage="",
-            column=None,
-            value=None,
-            reason=each.reason,
-            also=None,
-            raw=None,
-        )
-        if each.record is None or each.record not in places:
-            yield 0, plain
-            continue
-        file, line, byte_offset, raw = places[each.record]
-        placed = plain._replace(file=file, line=line, byte_offset=byte_offset, raw=raw)
-        yield each.record >> OFFSET_BITS, placed
-
-
-def _places_of(
-    plugins: Plugins, work: Work, chunk: Chunk, records: Iterable[int]
-) -> dict[int, tuple[str, int, int, bytes]]:
-    """File, line, byte offset and raw bytes of these records. Each segment is read once again."""
-    by_segment: dict[int, list[int]] = {}
-    for record in sorted(records):
-        by_segment.setdefault(record >> OFFSET_BITS, []).append(record)
-    source = work.sources[chunk.source]
-    reader: Reader = plugins.reader(source.reader)
-    found = {}
-    for number, inside in by_segment.items():
-        segment = chunk.segments[number]
-        file = printable(segment.file.path)
-        try:
-            data, _ = _bytes_of(Path(work.folder), segment)
-        except (DeadSegment, OSError) as error:
-            raise TaskError(
-                f"{file} cannot be read again for a rejected row: {error}",
-                "run again when the file rests",
-            ) from error
-        offsets = [record & ((1 << OFFSET_BITS) - 1) for record in inside]
-        placed = reader.records_at(data, [o - segment.start for o in offsets], source.options)
-        for record, offset, (line, raw) in zip(inside, offsets, placed, strict=True):
-            found[record] = (file, line, offset, raw)
-    return found
-
-
-def read_piece(plugins: Plugins, spool: Spool, work: Work, stage: int, file: PartFile) -> pa.Table:
-    """The rows of a piece that the stage before `stage` made. Raises TaskError."""
-    path = _sound(spool, work, stage, file)
-    if path.suffix == between.SUFFIX:
-        return between.read(path)
-    from stagepipe.run.frames import to_arrow
-
-    sink = plugins.sink(work.stages[stage - 1].sink or "")
-    return to_arrow(sink.decode(path))
-
-
-def scan_pieces(
-    plugins: Plugins, spool: Spool, work: Work, stage: int, files: Sequence[PartFile]
-) -> pl.LazyFrame:
-    """The rows of all pieces that the stage before `stage` made, in order. Raises TaskError."""
-    paths = [_sound(spool, work, stage, file) for file in files]
-    if paths[0].suffix == between.SUFFIX:
-        return between.scan(paths)
-    found: pl.LazyFrame = plugins.sink(work.stages[stage - 1].sink or "").scan(paths)
-    return found
-
-
-def _sound(spool: Spool, work: Work, stage: int, file: PartFile) -> Path:
-    if not spool.is_sound(file):
-        spool.forget([file.name.partition(".")[0]])
-        raise TaskError(
-            f"a finished part of stage {work.stages[stage - 1].name!r} was damaged on disk "
-            f"({spool.path(file)})",
-            "run again: the part is made anew",
-        )
-    return spool.path(file)

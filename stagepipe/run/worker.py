@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 import traceback
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -18,16 +19,14 @@ from multiprocessing import connection, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stagepipe.errors import StagepipeError
+from stagepipe.errors import StagepipeError, TaskError
 from stagepipe.model import (
     EVERYTHING,
     RECORD,
     Failure,
     PartFile,
     Receipt,
-    Reject,
     Rows,
-    SegmentCount,
     Task,
     printable,
 )
@@ -37,8 +36,10 @@ from stagepipe.record.rejects import write_task_rejects
 from stagepipe.record.spool import Spool
 from stagepipe.run import WORKER_MODULES
 from stagepipe.run.applying import Tally, apply_steps, rows_by_step
+from stagepipe.run.between import read_piece, scan_pieces
 from stagepipe.run.frames import to_arrow
-from stagepipe.run.reading import raw_rejects, read_chunk, read_piece, scan_pieces
+from stagepipe.run.reading import ChunkReading, LateDeath
+from stagepipe.run.step_rejects import raw_rejects
 from stagepipe.run.stopwatch import Stopwatch
 from stagepipe.run.writing import PartWriter, pieces_of
 
@@ -125,27 +126,43 @@ def run_task(order: Order) -> Receipt | Failure:
 
 
 def _run(bench: Bench, order: Order, stage: StageWork) -> Receipt:
-    task, clock, tally = order.task, Stopwatch(), Tally()
+    dead: dict[int, str] = {}
+    while True:
+        writer = PartWriter(bench.spool, order.task.key, order.attempt, _where(order.task, stage))
+        try:
+            return _made(bench, order, stage, writer, dead)
+        except LateDeath as late:
+            # Some rows of the file were written: all is made again, without it.
+            writer.discard()
+            dead[late.number] = late.why
+
+
+def _made(
+    bench: Bench, order: Order, stage: StageWork, writer: PartWriter, dead: Mapping[int, str]
+) -> Receipt:
+    task, work, clock, tally = order.task, bench.work, Stopwatch(), Tally()
     where = _where(task, stage)
-    rejects: list[tuple[int, Reject]] = []
-    counts: list[SegmentCount] = []
+    reading = None
     if task.inputs:
-        read = sum(file.rows for file in order.inputs)
-        frame = _input(bench, order, stage, clock)
+        tables = _inputs(bench, order, stage, clock)
     else:
-        rows = read_chunk(
-            bench.plugins, bench.work, task.chunk, clock, with_records=stage.reads_records
+        reading = ChunkReading(
+            bench.plugins, work, task.chunk, clock, with_records=stage.reads_records, dead=dead
         )
-        counts, rejects, frame = rows.counts, rows.rejects, rows.table
-        read = sum(count.records for count in counts)
-    table = _stepped(frame, stage, read - len(rejects), tally, where, clock)
+        tables = ((table, table.num_rows) for table in reading.tables())
+    columns: dict[str, str] = {}
+    for rows, height in tables:
+        table = _stepped(rows, stage, height, tally, where, clock)
+        columns = _columns(table, columns, where)
+        with clock.time("encode"):
+            cut = pieces_of(table, work.chunk_size) if stage.is_over_all else (table,)
+            for piece in cut:
+                writer.write(piece, stage, bench.plugins)
+    counts = reading.counts if reading else []
+    rejects = reading.rejects if reading else []
+    read = sum(count.records for count in counts) + sum(file.rows for file in order.inputs)
     by_steps = rows_by_step(tally.rejects)
-    rejects += raw_rejects(bench.plugins, bench.work, task.chunk, tally.rejects)
-    writer = PartWriter(bench.spool, task.key, order.attempt, where)
-    with clock.time("encode"):
-        cut = pieces_of(table, bench.work.chunk_size) if stage.is_over_all else (table,)
-        for piece in cut:
-            writer.write(piece, stage, bench.plugins)
+    rejects += raw_rejects(bench.plugins, work, task.chunk, tally.rejects)
     written = writer.written
     receipt = Receipt(
         key=task.key,
@@ -154,7 +171,7 @@ def _run(bench: Bench, order: Order, stage: StageWork) -> Receipt:
         source=task.chunk.source,
         pieces=tuple(written.pieces),
         files=tuple(written.files),
-        columns={field.name: str(field.type) for field in table.schema},
+        columns=columns,
         rows=Rows(
             read=read,
             added=tally.added.total(),
@@ -180,16 +197,36 @@ def _run(bench: Bench, order: Order, stage: StageWork) -> Receipt:
     return receipt
 
 
-def _input(
+def _inputs(
     bench: Bench, order: Order, stage: StageWork, clock: Stopwatch
-) -> pa.Table | pl.LazyFrame:
-    """What the stage before made for this task."""
+) -> Iterator[tuple[pa.Table | pl.LazyFrame, int]]:
+    """What the stage before made for this task, with the numbers of rows: one piece after the
+    other, or all of them in one plan."""
     index = order.task.stage
-    with clock.time("read"):
-        if stage.is_over_all:
-            return scan_pieces(bench.plugins, bench.spool, bench.work, index, order.inputs)
-        (file,) = order.inputs
-        return read_piece(bench.plugins, bench.spool, bench.work, index, file)
+    if stage.is_over_all:
+        with clock.time("read"):
+            plan = scan_pieces(bench.plugins, bench.spool, bench.work, index, order.inputs)
+        yield plan, sum(file.rows for file in order.inputs)
+        return
+    for file in order.inputs:
+        with clock.time("read"):
+            piece = read_piece(bench.plugins, bench.spool, bench.work, index, file)
+        yield piece, file.rows
+
+
+def _columns(table: pa.Table, before: dict[str, str], where: str) -> dict[str, str]:
+    """The table's columns with their types. Raises TaskError where the rows before had others."""
+    columns = {field.name: str(field.type) for field in table.schema}
+    if before and list(columns.items()) != list(before.items()):
+        differing = [
+            name for name in {**before, **columns} if columns.get(name) != before.get(name)
+        ]
+        raise TaskError(
+            f"{where}: its later rows have other columns than its first: "
+            f"{', '.join(differing) or 'in another order'}",
+            "a step must give the same columns and types for all rows",
+        )
+    return columns
 
 
 def _stepped(

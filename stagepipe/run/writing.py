@@ -62,6 +62,11 @@ class PartWriter:
             path = self._new(between.SUFFIX)
             self.written.pieces.append(self._file(path, between.write(table, path)))
 
+    def discard(self) -> None:
+        """Remove what was written."""
+        for path in self.written.paths.values():
+            path.unlink(missing_ok=True)
+
     def _new(self, suffix: str) -> Path:
         number = len(self.written.paths)
         name = f"{self._key}.{number}{suffix}"

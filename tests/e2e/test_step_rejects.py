@@ -519,30 +519,32 @@ def test_a_file_that_changed_since_it_was_read_fails_the_stage(picky: Any, how: 
 def test_each_file_is_read_again_once(picky: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """However the rows of a chunk's files are mixed: many rejects cost one look at each file."""
     from stagepipe.builtin.csv.reader import CsvReader
-    from stagepipe.run import reading
+    from stagepipe.run import step_rejects
+    from stagepipe.run.applying import StepReject
+    from stagepipe.run.reading import OFFSET_BITS
 
     project, rows, places = picky
     declare(project, stages('"shaken"', '"fives"'), chunk_size="1MB")
     opened: list[str] = []
-    plain = reading._bytes_of
+    plain = step_rejects.portions
 
-    def counted(folder: Path, segment: Any) -> Any:
+    def counted(folder: Path, segment: Any, *others: Any) -> Any:
         opened.append(segment.file.path)
-        return plain(folder, segment)
+        return plain(folder, segment, *others)
 
-    monkeypatch.setattr(reading, "_bytes_of", counted)
+    monkeypatch.setattr(step_rejects, "portions", counted)
     checked = project.plan().checked
     chunks = project.plan().chunks
     found = []
     for chunk in chunks:
         mixed = [
-            reading.StepReject("fives", "five", (index << reading.OFFSET_BITS) + places[n][2])
+            StepReject("fives", "five", (index << OFFSET_BITS) + places[n][2])
             for index, segment in enumerate(chunk.segments)
             for n, _, _ in rows
             if places[n][0] == segment.file.path
         ]
         random.Random(1).shuffle(mixed)
-        found += list(reading.raw_rejects(checked.plugins, _work(project), chunk, mixed))
+        found += list(step_rejects.raw_rejects(checked.plugins, _work(project), chunk, mixed))
     assert sorted(r.raw or b"" for _, r in found) == sorted(place[3] for place in places.values())
     assert sorted(opened) == ["in/a.csv", "in/b.csv", "in/c.csv"]
     assert CsvReader is not None

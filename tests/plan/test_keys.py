@@ -21,7 +21,7 @@ from stagepipe.plugins import StepName
 
 FILE = InputFile("a.csv", 100, 5, 7)
 CHUNK = Chunk(0, "acme", (Segment(FILE, 0, 50), Segment(FILE, 50, 100)))
-SOURCE = SourceWork("csv", {"delimiter": ",", "quote": '"', "null_values": ("",)})
+SOURCE = SourceWork("csv", {"delimiter": ",", "quote": '"', "null_values": ("",)}, 500)
 TABLE = TableSpec((ColumnSpec("id", "id", pa.int64(), True, (("min", 0),)),))
 STEP = StepWork(StepName("cut", "m", "cut", None), {"n": 1}, False, "code", {})
 STAGE = StageWork("parse", (STEP,), "parquet", {"x": 1})
@@ -54,7 +54,7 @@ def with_column(**changes: Any) -> TableSpec:
         ),
         ({"chunk": replace(CHUNK, source="other")}, {"dialect"}),
         ({"source": replace(SOURCE, reader="tsv")}, {"dialect"}),
-        ({"source": SourceWork("csv", {**SOURCE.options, "delimiter": ";"})}, {"dialect"}),
+        ({"source": SourceWork("csv", {**SOURCE.options, "delimiter": ";"}, 500)}, {"dialect"}),
         ({"table": with_column(name="no")}, {"schema"}),
         ({"table": with_column(header="ID")}, {"schema"}),
         ({"table": with_column(arrow_type=pa.int32())}, {"schema"}),

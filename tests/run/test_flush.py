@@ -80,6 +80,25 @@ def test_a_new_table_holds_its_parts_in_order(tmp_path: Path) -> None:
     assert is_clean(tmp_path)
 
 
+def test_the_files_of_parts_of_several_keep_their_order(tmp_path: Path) -> None:
+    """Also when two chunks have the same content: no name stands for two files."""
+    one = parts(tmp_path / "one", {"a": "aaa", "b": "bb"})
+    other = parts(tmp_path / "other", {"a": "bb", "b": "aaa"})
+    again = parts(tmp_path / "again", {"a": "aaa", "b": "bb"})
+    several = [
+        Part(
+            chunk,
+            f"key-{chunk}",
+            (*found[0].files, *found[1].files),
+            (*found[0].paths, *found[1].paths),
+        )
+        for chunk, found in enumerate((one, other, again))
+    ]
+    output = publish(tmp_path, several)
+    assert read(tmp_path) == ["aaa", "bb", "bb", "aaa", "aaa", "bb"]
+    assert output.rows == 15
+
+
 def publish(root: Path, found: Sequence[Part]) -> Any:
     place(root).prepare()
     return place(root).publish(found)

@@ -58,6 +58,10 @@ class CsvReader:
         """Record boundaries that cut the file into pieces of about `chunk_size` bytes."""
         return Dialect.of(options).structure.cuts(path, size, chunk_size)
 
+    def boundary(self, data: bytes, options: Mapping[str, Any], *, is_first: bool) -> int:
+        """The last record boundary after the beginning of the bytes; 0 when there is none."""
+        return Dialect.of(options).structure.last_boundary(data, has_header=is_first)
+
     def read(
         self,
         data: bytes,
@@ -78,6 +82,10 @@ class CsvReader:
     def first_lines(self, path: Path, cuts: Sequence[int]) -> list[int]:
         """The physical line (from 1) that begins at each of the cuts."""
         return first_lines(path, cuts)
+
+    def count_lines(self, data: bytes) -> int:
+        """How many physical lines end in the bytes."""
+        return count_lines(data)
 
     def records_at(
         self, data: bytes, offsets: Sequence[int], options: Mapping[str, Any]

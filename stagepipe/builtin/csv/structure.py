@@ -181,6 +181,12 @@ class Structure:
             yield data[start:end]
             start = end
 
+    def last_boundary(self, data: bytes, *, has_header: bool) -> int:
+        """The last record boundary in the bytes, after their beginning and the header; else 0."""
+        body = self._body_start(io.BytesIO(data), len(data)) if has_header else 0
+        found = self._last_boundary(data[body:])
+        return body + found if found else 0
+
     def _body_start(self, file: BinaryIO, size: int) -> int:
         """The offset after the header; `size` where it is none that a later segment could read."""
         head = file.read(HEAD_BYTES)

@@ -13,6 +13,7 @@ from stagepipe.declare.names import Cap, Count, Globs, Name, Word, Words
 from stagepipe.declare.units import Seconds
 from stagepipe.declare.words import Complaint, shown
 
+MAX_INFLATION = 500
 CAPTURE = "{source}"
 """Stands in a source's files for the name of the source."""
 
@@ -80,7 +81,7 @@ class Source(Declared):
     )
     limits: tuple[StrictStr, ...] = Field((), description="Caps that it shares with others.")
     max_inflation: Cap = Field(
-        500, description="A packed file may hold at most so many times its size."
+        MAX_INFLATION, description="A packed file may hold at most so many times its size."
     )
     csv: CsvDialect = Field(
         default_factory=CsvDialect, description="How its CSV files are written."

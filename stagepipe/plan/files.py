@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stagepipe.declare import Pipeline, Source, fault_at
 from stagepipe.errors import Fault, InputError
-from stagepipe.model import InputFile, printable
+from stagepipe.model import EVERYTHING, InputFile, printable
 from stagepipe.packing import ZIP, members
 
 CAPTURE = "{source}"
@@ -56,6 +56,10 @@ def look_for_files(pipeline: Pipeline) -> tuple[tuple[SourceFiles, ...], list[Fa
                 faults.append(fault_at(pipeline, location, reason))
             for path, captured in matches:
                 name = source.name or captured
+                if name == EVERYTHING:
+                    text = f"{printable(path)}: no source can be called {name!r}: rename the folder"
+                    faults.append(fault_at(pipeline, location, text))
+                    continue
                 if path in seen:
                     if seen[path] != name:
                         fault = _twice(path, name, path, seen[path])
@@ -70,7 +74,7 @@ def look_for_files(pipeline: Pipeline) -> tuple[tuple[SourceFiles, ...], list[Fa
                 owner, other = owners.setdefault(identity, (name, path))
                 if (owner, other) != (name, path):
                     faults.append(fault_at(pipeline, location, _twice(path, name, other, owner)))
-                by_name.setdefault(name, []).extend(_members(pipeline.folder, file))
+                by_name.setdefault(name, []).extend(members_of(pipeline.folder, file))
         for name in sorted(by_name, key=os.fsencode):
             files = tuple(sorted(by_name[name], key=lambda file: os.fsencode(file.path)))
             found.append(SourceFiles(name, source, files))
@@ -154,7 +158,7 @@ def _look_at(folder: Path, path: str) -> tuple[InputFile, tuple[int, int]]:
     return file, (status.st_dev, status.st_ino)
 
 
-def _members(folder: Path, file: InputFile) -> Iterator[InputFile]:
+def members_of(folder: Path, file: InputFile) -> Iterator[InputFile]:
     """The files in a zip; any other file is itself, and so is a zip of which nothing can be had."""
     names = members(folder / file.path) if file.path.lower().endswith(ZIP) else []
     yield from (replace(file, path=f"{file.path}/{name}", member=name) for name in names)

@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from stagepipe.declare import guess
+from stagepipe.declare.sources import MAX_INFLATION
 from stagepipe.errors import InputError
-from stagepipe.model import printable
+from stagepipe.model import InputFile, printable
+from stagepipe.packing import UnpackError, is_packed, unpacked
+from stagepipe.plan.files import members_of
 
 SAMPLE_BYTES = 2**23
 """So much is read of all files together, and of each at least the following."""
 LEAST_BYTES = 2**16
 BATCH_RECORDS = 10_000
 NO_CSV = {
-    b"\x1f\x8b": "is packed (gzip), which is not available yet: unpack it first",
-    b"PK\x03\x04": "is a ZIP archive or a workbook: unpack it, or save it as CSV",
+    b"\x1f\x8b": "is packed by gzip: its name has to end in .gz",
+    b"PK\x03\x04": "is a workbook, or a zip whose name has to end in .zip",
     b"PAR1": "is a Parquet file, not CSV",
     b"ARROW1": "is an Arrow file, not CSV",
     b"\xff\xfe": "is UTF-16, which is not available yet: convert it to UTF-8",
@@ -52,26 +57,26 @@ def sample(files: Sequence[str]) -> Sample:
     Raises InputError, naming the file, when one cannot be read, is no CSV, or has another header
     than the first.
     """
-    _check_files(files)
-    share = max(SAMPLE_BYTES // len(files), LEAST_BYTES)
+    inputs = [each for file in _checked(files) for each in members_of(Path(), file)]
+    share = max(SAMPLE_BYTES // len(inputs), LEAST_BYTES)
     first: guess.FileGuess | None = None
     evidence: list[guess.Evidence] = []
     records, is_all, not_utf8 = 0, True, None
-    for file in files:
+    for file in inputs:
         text, is_whole = _text(file, share)
         is_all &= is_whole
-        found = _guess_file(file, text, is_whole)
+        found = _guess_file(file.path, text, is_whole)
         if first is None:
             first = found
-            _check_header(file, found.header)
+            _check_header(file.path, found.header)
             evidence = [guess.Evidence(name) for name in found.header]
         elif difference := _difference(found, first):
             raise InputError(
-                f"{printable(file)} does not fit {printable(files[0])}: {difference}",
+                f"{printable(file.path)} does not fit {printable(inputs[0].path)}: {difference}",
                 "convert files of different headers one by one, or write a pipeline file",
             )
         if not_utf8 is None and not guess.is_utf8(text):
-            not_utf8 = file
+            not_utf8 = file.path
         for batch in _batches(text, first, is_whole):
             records += len(batch)
             fitting = [fields for fields in batch if len(fields) == len(evidence)]
@@ -84,8 +89,9 @@ def sample(files: Sequence[str]) -> Sample:
     )
 
 
-def _check_files(files: Sequence[str]) -> None:
-    """Raise InputError where one is no file, or the same as another."""
+def _checked(files: Sequence[str]) -> list[InputFile]:
+    """The files. Raises InputError where one is none, or the same as another."""
+    found = []
     seen: dict[tuple[int, int], str] = {}
     for file in files:
         name = printable(file)
@@ -105,17 +111,24 @@ def _check_files(files: Sequence[str]) -> None:
             what = "is named twice" if other == name else f"is the same file as {other}"
             raise InputError(f"{name} {what}: its rows would count twice", "name each file once")
         seen[identity] = file
+        found.append(InputFile(file, status.st_size, status.st_mtime_ns, status.st_ino))
+    return found
 
 
-def _text(file: str, share: int) -> tuple[str, bool]:
+def _text(file: InputFile, share: int) -> tuple[str, bool]:
     """The beginning of a file as text, and whether that is all of it."""
-    name = printable(file)
+    name = printable(file.path)
     try:
-        with Path(file).open("rb") as stream:
+        with Path(file.on_disk).open("rb") as raw, ExitStack() as opened:
+            stream: Any = raw
+            if is_packed(file):
+                stream = opened.enter_context(unpacked(raw, file, MAX_INFLATION))
             data = stream.read(share)
             is_whole = not stream.read(1)
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror}") from error
+    except UnpackError as error:
+        raise InputError(f"{name}: {error}", "leave it out, or have it sent again") from error
     for mark, what in NO_CSV.items():
         if data.startswith(mark):
             raise InputError(f"{name} {what}")

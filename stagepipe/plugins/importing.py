@@ -51,9 +51,9 @@ def import_file(path: Path) -> ModuleType:
     try:
         with without_bytecode():
             module = importlib.import_module(name)
-    except Interrupted:  # a signal is no fault of the plugin
+    except (Interrupted, KeyboardInterrupt):  # a signal is no fault of the plugin
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # a panic of polars and sys.exit() are no Exceptions
         raise PluginError(
             f"plugin file {path.name} does not import: {in_words(error)}{_line_in(error, path)}"
         ) from error
@@ -68,9 +68,9 @@ def import_installed(point: EntryPoint) -> ModuleType:
     """An installed plugin. Raises PluginError."""
     try:
         module = point.load()
-    except Interrupted:  # a signal is no fault of the plugin
+    except (Interrupted, KeyboardInterrupt):  # a signal is no fault of the plugin
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise PluginError(f"does not import: {in_words(error)}") from error
     if not isinstance(module, ModuleType):
         raise PluginError(f"its entry point {point.value!r} is not a module")

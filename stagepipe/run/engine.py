@@ -36,8 +36,8 @@ from stagepipe.run.worker import Order
 
 NO_SCREEN = events.Screen()
 BUDGET_HINT = (
-    "see `stagepipe rejects` and `stagepipe show`; nothing of this stage was committed, finished "
-    "parts are kept, and --keep-going commits all the same"
+    "look at the rejects and dead letters; nothing of this stage was committed, finished parts are "
+    "kept, and --keep-going commits all the same"
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -219,3 +220,20 @@ def test_a_folder_that_may_not_be_listed_is_refused(open_folder: Path) -> None:
     finally:
         os.seteuid(0)
     assert "folder in/b/ cannot be listed" in text
+
+
+def test_no_source_is_called_like_all_of_them(tmp_path: Path) -> None:
+    make(tmp_path, "in/*/a.csv", "in/acme/a.csv")
+    text = refusal(tmp_path, Source(files="in/{source}/*.csv"))
+    assert "in/*/a.csv: no source can be called '*': rename the folder" in text
+
+
+def test_the_members_of_a_zip_are_files_in_the_order_of_their_names(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        for name in ("z.csv", "deep/a.csv", "../up.csv", "empty/", ".hidden", "__MACOSX/z.csv"):
+            archive.writestr(name, "id\n1\n")
+    make(tmp_path, "a.csv", "c.zip")
+    names = ["a.csv", "b.zip/../up.csv", "b.zip/deep/a.csv", "b.zip/z.csv", "c.zip"]
+    assert found(tmp_path, "*") == {"acme": names}
+    (source,) = find_files(pipeline(tmp_path, Source(name="acme", files="b.zip")))
+    assert {file.on_disk for file in source.files} == {"b.zip"}

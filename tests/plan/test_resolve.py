@@ -177,6 +177,7 @@ def plugin(project: Any, code: str, name: str = "own.py", steps: str = "") -> No
         ("import no_such_module", "does not import: ModuleNotFoundError: No module named"),
         ("x = 1 / 0", "ZeroDivisionError: division by zero (line 5)"),
         ("sys.exit(0)", "does not import: SystemExit: 0 (line 5)"),
+        ("raise BaseException(1)", "does not import: BaseException: 1 (line 5)"),
         (
             "@step\ndef s(*, x: int): ...",
             "step 's' (",

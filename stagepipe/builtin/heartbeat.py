@@ -62,7 +62,8 @@ def slowest(pace: Pace) -> str:
     slow = pace.slow()
     if not slow:
         return ""
-    more = f"; {len(slow) - 1} more are slow" if len(slow) > 1 else ""
+    others = len(slow) - 1
+    more = f"; {others} more {'is' if others == 1 else 'are'} slow" if others else ""
     usual = duration(pace.usual_seconds or 0)
     takes = ticking(pace.now - slow[0].begin)
     return f"{named(slow[0])}: {takes}, others {usual}{more}"

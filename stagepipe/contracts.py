@@ -80,13 +80,16 @@ def step(
 class ColumnSpec:
     """One column that a reader yields: its name in the table, its name in the file (`header`), its
     Arrow type, whether it may be null, and the checks that a value has to pass, by name, in the
-    order in which they are made."""
+    order in which they are made. `format` says how a date or a time is written in the file,
+    `default` is the value where the file has none."""
 
     name: str
     header: str
     arrow_type: pa.DataType
     required: bool = False
     checks: tuple[tuple[str, Cell | tuple[Cell, ...]], ...] = ()
+    format: str | None = None
+    default: Cell | None = None
 
 
 @dataclass(frozen=True, slots=True)

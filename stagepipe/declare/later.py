@@ -58,19 +58,12 @@ LATER: Mapping[str, Mapping[str, tuple[Any, ...] | Callable[[Any], str | None]]]
         "skip_lines": (0,),
         "skip_footer": (0,),
         "comment": (),
-        "decimal_comma": (False,),
-        "thousands": (),
-        "true_values": (),
-        "false_values": (),
-        "trim": (False,),
     },
     "Schema": {
         "extra_columns": _but("keep"),
     },
     "Column": {
         "unique": (False,),
-        "format": (),
-        "default": (),
     },
     "Errors": {
         "attempts": (),

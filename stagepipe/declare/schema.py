@@ -37,7 +37,8 @@ Count = Annotated[int, Field(strict=True, ge=0)]
 class Column(Declared):
     """One column: its type, its name in the file, and what its values must keep to.
 
-    `min`, `max` and `one_of` are kept as values of the column's type: `Decimal` for decimal.
+    `min`, `max`, `one_of` and `default` are kept as values of the column's type: `Decimal` for
+    decimal.
     """
 
     type: TypeValue = Field(description="The type of the column's values.")
@@ -61,7 +62,9 @@ class Column(Declared):
     )
     min_length: Count | None = Field(None, description="The fewest characters of a string.")
     max_length: Count | None = Field(None, description="The most characters of a string.")
-    format: Text | None = Field(None, description="How the value is written in the file.")
+    format: Text | None = Field(
+        None, description="How a date or a time is written in the file, like %d.%m.%Y."
+    )
     default: Bound = Field(None, description="The value to take where the file has none.")
 
     _key: str = PrivateAttr("")
@@ -79,7 +82,7 @@ class Column(Declared):
         if not isinstance(data, Mapping) or (column_type := _type_of(data)) is None:
             return data
         data = dict(data)
-        for key in data.keys() & {"min", "max"}:
+        for key in data.keys() & {"min", "max", "default"}:
             data[key] = _fitted(column_type, data[key])
         if isinstance(data.get("one_of"), list | tuple):
             data["one_of"] = tuple(_fitted(column_type, value) for value in data["one_of"])
@@ -93,6 +96,7 @@ class Column(Declared):
             yield from _bounds(column_type, data)
             yield from _choices(column_type, data)
             yield from _string_checks(column_type, data)
+            yield from _format_and_default(column_type, data)
         yield from _pattern(data)
 
     @classmethod
@@ -161,6 +165,16 @@ def _string_checks(column_type: ColumnType, data: Mapping[str, Any]) -> Iterator
     low, high = data.get("min_length"), data.get("max_length")
     if isinstance(low, int) and isinstance(high, int) and low > high:
         yield Complaint(("min_length",), f"must not be above max_length: {low} > {high}")
+
+
+def _format_and_default(column_type: ColumnType, data: Mapping[str, Any]) -> Iterator[Complaint]:
+    """Check `format` and `default` against the type; what a format may hold, the reader knows."""
+    if data.get("format") is not None and column_type.kind not in ("date", "time", "datetime"):
+        text = f"is only for dates, times and datetimes, and the type is {column_type}"
+        yield Complaint(("format",), text, "key")
+    if data.get("default") is not None:
+        found = _misfit(column_type, data["default"], ("default",))
+        yield from [found] if found else []
 
 
 def _pattern(data: Mapping[str, Any]) -> Iterator[Complaint]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StrictBool, StrictStr
@@ -17,6 +17,13 @@ MAX_INFLATION = 500
 CAPTURE = "{source}"
 """Stands in a source's files for the name of the source."""
 
+WORDS = {
+    "null_values": ("",),
+    "true_values": ("true", "True", "TRUE", "1"),
+    "false_values": ("false", "False", "FALSE", "0"),
+}
+"""The words that count where none are declared."""
+
 
 def _character(text: str) -> str:
     if len(text) != 1 or not text.isascii() or text in "\r\n\0":
@@ -26,6 +33,12 @@ def _character(text: str) -> str:
 
 def _quote(text: str) -> str:
     return text if text == "" else _character(text)
+
+
+def _sign(text: str) -> str:
+    if len(text) != 1 or text.isalnum() or text in "+-\r\n\0":
+        raise ValueError(f"{shown(text)} is not one character that could stand between digits")
+    return text
 
 
 class CsvDialect(Declared):
@@ -44,21 +57,69 @@ class CsvDialect(Declared):
     skip_lines: Count = Field(0, description="Lines to leave out at the start of a file.")
     skip_footer: Count = Field(0, description="Lines to leave out at the end of a file.")
     comment: Word | None = Field(None, description="How lines begin that are to be left out.")
-    decimal_comma: StrictBool = Field(False, description="Whether numbers are written 1,5.")
-    thousands: Word | None = Field(None, description="The character between groups of digits.")
-    true_values: Words | None = Field(None, description="Fields that mean true.")
-    false_values: Words | None = Field(None, description="Fields that mean false.")
-    trim: StrictBool = Field(False, description="Whether blanks around a field are left out.")
+    decimal_comma: StrictBool = Field(
+        False, description="Whether the comma is the decimal sign: 1,5."
+    )
+    thousands: Annotated[StrictStr, AfterValidator(_sign)] | None = Field(
+        None, description="The character between groups of three digits, where numbers have it."
+    )
+    true_values: Annotated[Words, Field(min_length=1)] | None = Field(
+        None, description="Fields that mean true, in the place of true, True, TRUE and 1."
+    )
+    false_values: Annotated[Words, Field(min_length=1)] | None = Field(
+        None, description="Fields that mean false, in the place of false, False, FALSE and 0."
+    )
+    trim: StrictBool = Field(
+        False, description="Whether spaces and tabs around a field are left out."
+    )
 
     @classmethod
     def complaints(cls, data: Mapping[str, Any]) -> Iterable[Complaint]:
-        """Check that delimiter and quote are told apart."""
+        """Check that what has different meanings is told apart."""
         if (quote := data.get("quote", '"')) and quote == data.get("delimiter", ","):
             key = "quote" if "quote" in data else "delimiter"
             yield Complaint(
                 (key,),
                 f"is {shown(quote)}, as the other of delimiter and quote is; they must differ",
             )
+        yield from _signs(data)
+        yield from _words(data)
+
+
+def _signs(data: Mapping[str, Any]) -> Iterator[Complaint]:
+    """Check that the thousands sign is not the decimal sign."""
+    has_comma = data.get("decimal_comma") is True
+    if data.get("thousands") == ("," if has_comma else "."):
+        hint = "" if has_comma else "; set decimal_comma = true, or another sign"
+        text = f"is {shown(data['thousands'])}, as the decimal sign is{hint}"
+        yield Complaint(("thousands",), text)
+
+
+def _words(data: Mapping[str, Any]) -> Iterator[Complaint]:
+    """Check that no word means two things, and that each can be what a field holds."""
+    for key, others in (
+        ("null_values", ()),
+        ("true_values", ("null_values", "false_values")),
+        ("false_values", ("null_values", "true_values")),
+    ):
+        for position, word in enumerate(_listed(data, key)):
+            also = [other for other in others if word in _meaning(data, other)]
+            if also:
+                text = f"is {shown(word)}, which is one of {also[0]} too"
+                yield Complaint((key, position), text)
+            elif data.get("trim") is True and isinstance(word, str) and word != word.strip(" \t"):
+                text = f"is {shown(word)}, and trim takes the blanks off each field before"
+                yield Complaint((key, position), text)
+
+
+def _listed(data: Mapping[str, Any], key: str) -> Iterable[Any]:
+    given = data.get(key)
+    return given if isinstance(given, list | tuple) else ()
+
+
+def _meaning(data: Mapping[str, Any], key: str) -> Iterable[Any]:
+    """The words that count for a meaning, declared or not."""
+    return WORDS[key] if data.get(key) is None else _listed(data, key)
 
 
 class Source(Declared):

@@ -107,7 +107,10 @@ def _step(step: StepWork) -> list[Any]:
 
 @lru_cache(maxsize=4)
 def _table_digest(table: TableSpec) -> str:
-    columns = [(c.name, c.header, str(c.arrow_type), c.required, c.checks) for c in table.columns]
+    columns = [
+        (c.name, c.header, str(c.arrow_type), c.required, c.checks, c.format, c.default)
+        for c in table.columns
+    ]
     return digest([columns, table.extra_columns, table.missing_columns, table.provenance])
 
 

@@ -248,5 +248,5 @@ def _segments(checked: Checked, source: SourceFiles) -> Iterator[Segment]:
 def source_work(source: SourceFiles) -> SourceWork:
     """How workers read a source."""
     declared = source.declared
-    dialect = {name: getattr(declared.csv, name) for name in ("delimiter", "quote", "null_values")}
+    dialect = {name: getattr(declared.csv, name) for name in type(declared.csv).model_fields}
     return SourceWork(declared.use, dialect, declared.max_inflation)

@@ -261,7 +261,15 @@ def _column_spec(name: str, column: Column) -> ColumnSpec:
         for check in ("min", "max", "one_of", "pattern", "min_length", "max_length")
         if (value := getattr(column, check)) is not None
     )
-    return ColumnSpec(name, column.header, arrow_type(column.type), column.required, checks)
+    return ColumnSpec(
+        name,
+        column.header,
+        arrow_type(column.type),
+        column.required,
+        checks,
+        column.format,
+        column.default,
+    )
 
 
 def arrow_type(kind: ColumnType) -> pa.DataType:

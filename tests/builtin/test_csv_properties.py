@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from functools import cache
 from unittest import mock
 
 import csv_reference
@@ -37,6 +40,7 @@ KINDS = (
     pa.bool_(),
     pa.date32(),
     pa.timestamp("us"),
+    pa.timestamp("us", "UTC"),
     pa.time64("us"),
 )
 CHECKS = {
@@ -47,6 +51,23 @@ CHECKS = {
 DIALECTS = ((",", '"'), (",", '"'), (";", ""), ("\t", '"'), (" ", "'"), ("a", '"'), ("|", "x"))
 NULLS = (("",), ("", "NA"), (), ("0", "NA"), ("\n", "true"))
 NAMES = ("p", "q", "r", "s")
+FORMATS = {
+    pa.date32(): ("%d.%m.%Y", "%Y%m%d", "%m/%d/%y", "%b %d %Y", "%d%B%Y", "%%%d.%m1%Y"),
+    pa.timestamp("us"): ("%d.%m.%Y %H:%M", "%Y%m%d%H%M%S", "%m/%d/%Y %I:%M %p", "%d.%m.%Y"),
+    pa.timestamp("us", "UTC"): ("%d.%m.%Y %H:%M %z", "%d/%b/%Y:%H:%M:%S.%f%z"),
+    pa.time64("us"): ("%H.%M", "%I:%M:%S.%f%p", "%H%M%S%f", "%H"),
+}
+DEFAULTS = {
+    pa.string(): "d",
+    pa.int8(): 7,
+    pa.uint16(): 0,
+    pa.float64(): 0.25,
+    pa.decimal128(4, 2): Decimal("1.5"),
+    pa.bool_(): False,
+    pa.date32(): date(2000, 2, 29),
+    pa.timestamp("us", "UTC"): datetime(2000, 1, 1, tzinfo=UTC),
+    pa.time64("us"): time(1, 2, 3),
+}
 BITS = (b"\n", b"\r", b"\r\n", b"0", b"1", b"a", b"x", b"X", b"e", b"-", b".", b"+", b" ", b"\t")
 BITS += (b"\x00", b"\xff", b"\xc3", "é".encode(), "\U0001f40d".encode(), csv_reference.BOM, b"0x1A")
 TEXTS = (b"", b"12", b"-7", b"300", b"0x1A", b"1.50", b"9.999", b"1e400", b"1e-2", b"5e-45", b"nan")
@@ -63,10 +84,72 @@ FITTING = {
     pa.decimal128(38, 20): (b"12", b"1.50", b"9.999", b"5e-20"),
     pa.bool_(): (b"true", b"0"),
     pa.date32(): (b"2013-01-18",),
+    pa.timestamp("us", "UTC"): (b"",),
     pa.timestamp("us"): (b"2013-01-18 10:11:12.5", b"2013-01-18"),
     pa.time64("us"): (b"10:11",),
 }
 WORDS = (b"", b"a", b"x y", b'6" deep', b"\n", b"a\nb,c", b"\r\n", b",", b";", b"N840XA", b"e-1")
+
+
+NUMBERS = [text.encode() for text in (
+    *("1.234", "1,234", "12,5", "1.234,5", "1,234.5", "1.23", "0.123", "0,123", "1.234.567,89"),
+    *("1,234,567.89", "12.34,5", "1234.567", "-1 234", "+1'234'567", "1\u202f234,5", "1.2.3"),
+    *("1e3", "1,5e3", "1.234e-2", "9_999", ".5", ",5", ",", ".", "-", "1.234,", "Inf", "1..234"),
+    *("1.234,567.8", "1\u202f23", "1.234.56", "1,2,3", "4.000", "4,00", " 1.5", "1,5\t", "12 "),
+)]  # fmt: skip
+TRUTHS = (b"ja", b"nein", b"Y", b"y", b"1", b"0", b"true", b"false", b" ja", b"JA", b"j")
+DAYS = [text.encode() for text in (
+    *("31.12.2024", "1.2.2024", "29.02.2023", "29.02.2024", "31.02.2024", "20241231", "2024123"),
+    *("12/31/24", "1/1/69", "12/31/68", "Dec 31 2024", "DEC 1 2024", "Dez 31 2024", "May 1 2024"),
+    *("1March2024", "31december0000", "3Sept2024", "%1.121999", "%01.1212024", "31.12.24"),
+    *("31.12.2024 23:59", "31.12.2024 24:00", "1.1.2024 0:00", "20241231235960", "20241231235959"),
+    *("12/31/2024 12:00 AM", "12/31/2024 12:30 pm", "1/1/2024 0:30 AM", "1/1/2024 13:00 PM"),
+    *("31.12.2024 23:59 +0100", "31.12.2024 23:59 -05", "1.1.2024 1:02 Z", "1.1.2024 1:02 +1"),
+    *("1.1.2024 1:02 +24:00", "1.1.2024 1:02 z", "31/Dec/2024:10:11:12.5+01:00", "10.5", "7"),
+    *("1/jan/2024:1:1:1.1234567Z", "12:00:00.5AM", "01:2:3.000001pm", "1011125", "10111", "23"),
+    *("\u0663\u0661.12.2024", "31.12.2024 ", " 31.12.2024", "31.12.2024x", "31-12-2024", "24"),
+    *("31.12.2024\n", "+1.12.2024", "1.1.10000", "0.1.2024", "1.0.2024", "1.13.2024", "5.60"),
+)]  # fmt: skip
+LIKELY = (*NUMBERS, *TRUTHS, *DAYS)
+
+
+@st.composite
+def notations(draw):
+    """How values are written; half of all files need nothing of it."""
+    if draw(st.booleans()):
+        return {}
+    has_comma = draw(st.booleans())
+    others = [None, None, "'", " ", "\u202f", "_", "." if has_comma else ","]
+    words = [(None, None), (("ja", "Y"), ("nein",)), (("x", "1"), None), (None, ("y", "0", ""))]
+    true, false = draw(st.sampled_from(words))
+    return {
+        "decimal_comma": has_comma,
+        "thousands": draw(st.sampled_from(others)),
+        "true_values": true,
+        "false_values": false,
+        "trim": draw(st.sampled_from((False, False, True))),
+    }
+
+
+def fitting(column, options):
+    """Fields that fit, as a file with these options would have them."""
+    written = {name: value for name, value in options.items() if name not in ("delimiter", "quote")}
+    return _fitting(column.arrow_type, column.format, csv_reference.Written(**written))
+
+
+@cache
+def _fitting(kind, format, how):
+    column = ColumnSpec("a", "a", kind, format=format)
+    texts = [*FITTING.get(kind, WORDS), *LIKELY]
+    return [text for text in texts if _fits(text.decode(), column, how)] or [b""]
+
+
+def _fits(text, column, how):
+    try:
+        csv_reference.value_of(text, column, how)
+    except ValueError:
+        return False
+    return True
 
 
 @st.composite
@@ -78,42 +161,49 @@ def specs(draw, width):
         kind = draw(st.sampled_from(KINDS))
         checks = [c for c in CHECKS.get(kind, ()) if draw(st.sampled_from((False, False, True)))]
         required = draw(st.sampled_from((False, False, True)))
-        columns.append(ColumnSpec(name.upper(), name, kind, required, tuple(checks)))
+        formats = FORMATS.get(kind, ())
+        wanted_format = draw(st.sampled_from((None, *formats))) if formats else None
+        default = DEFAULTS.get(kind) if draw(st.sampled_from((False, False, True))) else None
+        more = (required, tuple(checks), wanted_format, default)
+        columns.append(ColumnSpec(name.upper(), name, kind, *more))
     if draw(st.sampled_from((False,) * 5 + (True,))):
-        columns.append(ColumnSpec("Z", "z", pa.int8()))
+        default = draw(st.sampled_from((None, 5)))
+        columns.append(ColumnSpec("Z", "z", pa.int8(), required=True, default=default))
     return TableSpec(tuple(columns), extra_columns="ignore", missing_columns="null")
 
 
 def hostile_bodies(delimiter, quote):
     """Any bytes of a small alphabet."""
     marks = (delimiter.encode(),) * 4 + (quote.encode(),) * 4 + (b"\n",) * 3
-    return st.lists(st.sampled_from(marks + BITS + TEXTS), max_size=30).map(b"".join)
+    return st.lists(st.sampled_from(marks + BITS + TEXTS + LIKELY), max_size=30).map(b"".join)
 
 
 @st.composite
-def plausible_bodies(draw, delimiter, quote, kinds):
+def plausible_bodies(draw, columns, options):
     """Records that are mostly whole, with values and quoting that are mostly right."""
-    mark = quote.encode()
+    delimiter, mark = options["delimiter"].encode(), options["quote"].encode()
+    pools = [fitting(column, options) if column else WORDS for column in columns]
+    blanks = (b"", b"", b" ", b"\t ") if options.get("trim") else (b"",)
     end = draw(st.sampled_from((b"\n", b"\n", b"\r\n", b"\r")))
     is_clean = draw(st.booleans())
     records = []
     for _ in range(draw(st.integers(0, 6))):
         fields = []
-        for kind in kinds:
-            pool = FITTING.get(kind, WORDS)
+        for pool in pools:
             if not is_clean and draw(st.integers(0, 7)) == 0:
-                pool = TEXTS + BITS
-            field = draw(st.sampled_from(pool))
-            special = (b"\n", b"\r", delimiter.encode(), *([mark] if mark else []))
+                pool = TEXTS + BITS + LIKELY
+            field = draw(st.sampled_from(blanks)) + draw(st.sampled_from(pool))
+            field += draw(st.sampled_from(blanks))
+            special = (b"\n", b"\r", delimiter, *([mark] if mark else []))
             must = any(byte in field for byte in special)
             if draw(st.sampled_from((must, must, must, True))):
                 field = mark + field.replace(mark, mark * 2) + mark if mark else field
             fields.append(field)
         if not is_clean and draw(st.integers(0, 3)) == 0:
             stray = draw(st.sampled_from((mark, mark, b"a" + mark, b"")))
-            fields[draw(st.integers(0, len(kinds) - 1))] += stray
-            fields[draw(st.integers(0, len(kinds) - 1))] = stray
-        records.append(delimiter.encode().join(fields))
+            fields[draw(st.integers(0, len(columns) - 1))] += stray
+            fields[draw(st.integers(0, len(columns) - 1))] = stray
+        records.append(delimiter.join(fields))
     return end.join(records) + draw(st.sampled_from((end, end, b"")))
 
 
@@ -123,15 +213,16 @@ def cases(draw):
     delimiter, quote = draw(st.sampled_from(DIALECTS))
     width = draw(st.integers(1, 4))
     spec = draw(specs(width))
-    kinds = {column.header: column.arrow_type for column in spec.columns}
-    plausible = plausible_bodies(delimiter, quote, [kinds.get(name) for name in NAMES[:width]])
+    nulls = draw(st.sampled_from(NULLS))
+    options = {"delimiter": delimiter, "quote": quote, "null_values": nulls, **draw(notations())}
+    by_name = {column.header: column for column in spec.columns}
+    plausible = plausible_bodies([by_name.get(name) for name in NAMES[:width]], options)
     bodies = st.one_of(hostile_bodies(delimiter, quote), plausible, plausible)
     before = draw(st.sampled_from((b"", b"", b"", csv_reference.BOM, b"\n\r\n")))
     end = draw(st.sampled_from((b"\n", b"\n", b"\r\n", b"\r")))
-    header = delimiter.join(NAMES[:width]).encode()
+    blank = " " if options.get("trim") and delimiter not in " \t" else ""
+    header = delimiter.join(name + blank for name in NAMES[:width]).encode()
     data = before + header + end + draw(bodies)
-    nulls = draw(st.sampled_from(NULLS))
-    options = {"delimiter": delimiter, "quote": quote, "null_values": nulls}
     return data, spec, options
 
 
@@ -270,4 +361,4 @@ def test_the_slow_path_agrees_with_what_the_fast_one_takes(case):
         return
     taken = list(take_apart(data, start, dialect.structure, layout.width))
     assert len(taken) == records
-    assert not unfit_records(taken, layout, options["null_values"])
+    assert not unfit_records(taken, layout, dialect.notation)

@@ -310,6 +310,61 @@ def test_all_faults_at_once():
 
 
 @pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"thousands": "."}, "is '.', as the decimal sign is; set decimal_comma = true"),
+        ({"thousands": ",", "decimal_comma": True}, "thousands in CsvDialect is ',', as the"),
+        ({"thousands": ".."}, "'..' is not one character that could stand between digits"),
+        ({"thousands": "1"}, "'1' is not one character"),
+        ({"thousands": "-"}, "'-' is not one character"),
+        ({"thousands": ""}, "'' is not one character"),
+        ({"true_values": []}, "true_values in CsvDialect must not be empty"),
+        ({"true_values": ["y", "0"]}, "true_values[1] in CsvDialect is '0', which is one of false"),
+        ({"false_values": ["1"]}, "is '1', which is one of true_values too"),
+        ({"false_values": [""]}, "is '', which is one of null_values too"),
+        ({"null_values": ["NA", " "], "trim": True}, "is ' ', and trim takes the blanks off"),
+    ],
+)
+def test_signs_and_words_that_would_mean_two_things_or_nothing(words, message):
+    """Each is told apart from the others that count, declared or not."""
+    (fault,) = faults(lambda: CsvDialect(**words))
+    assert message in fault
+
+
+def test_a_word_that_is_true_and_false_is_refused_at_both_places():
+    """Either may be the one to take out."""
+    assert len(faults(lambda: CsvDialect(true_values=["x", "y"], false_values=["y"]))) == 2
+
+
+def test_signs_and_words_that_are_told_apart():
+    """Words that are replaced no longer count."""
+    CsvDialect(thousands=".", decimal_comma=True, true_values=["0"], false_values=["1"])
+    CsvDialect(thousands="\u202f", null_values=["NA"], false_values=[""], trim=True)
+    CsvDialect(null_values=["true", " "])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"type": "int64", "format": "%d"}, "only for dates, times and datetimes, and the type is"),
+        ({"type": "int8", "default": 200}, "default in Column must be from -128 to 127"),
+        ({"type": "date", "default": "2024-12-31"}, "default in Column must be a date"),
+        ({"type": "bool", "default": 0}, "default in Column must be true or false"),
+    ],
+)
+def test_formats_and_defaults_that_do_not_fit_the_type(words, message):
+    """A default is a value of the column's type, as min and max are."""
+    (fault,) = faults(lambda: Column(**words))
+    assert message in fault
+
+
+def test_a_default_is_kept_as_a_value_of_the_type():
+    """Also beside `required`, which it satisfies."""
+    assert Column(type="decimal(5,2)", default=0.1, required=True).default == Decimal("0.1")
+    assert Column(type="bool", default=False).default is False
+
+
+@pytest.mark.parametrize(
     ("make", "key"),
     [
         (lambda: CsvDialect(encoding="cp1252"), "encoding"),
@@ -318,16 +373,9 @@ def test_all_faults_at_once():
         (lambda: CsvDialect(skip_lines=1), "skip_lines"),
         (lambda: CsvDialect(skip_footer=1), "skip_footer"),
         (lambda: CsvDialect(comment="#"), "comment"),
-        (lambda: CsvDialect(decimal_comma=True), "decimal_comma"),
-        (lambda: CsvDialect(thousands="."), "thousands"),
-        (lambda: CsvDialect(true_values=["y"]), "true_values"),
-        (lambda: CsvDialect(false_values=["n"]), "false_values"),
-        (lambda: CsvDialect(trim=True), "trim"),
         (lambda: Source(name="a", files="x", use="json"), "use"),
         (lambda: Schema(columns={"a": "int8"}, extra_columns="keep"), "extra_columns"),
         (lambda: Column(type="int8", unique=True), "unique"),
-        (lambda: Column(type="date", format="%d"), "format"),
-        (lambda: Column(type="int8", default=1), "default"),
         (lambda: Errors(attempts=3), "attempts"),
         (lambda: Errors(backoff="1s"), "backoff"),
         (lambda: Errors(retry_budget="10%"), "retry_budget"),
@@ -343,9 +391,7 @@ def test_not_available_yet(make, key):
 
 def test_present_behaviour_may_be_stated():
     """A value that says what happens today is taken, though the key's other values come later."""
-    CsvDialect(
-        header=True, skip_lines=0, skip_footer=0, decimal_comma=False, trim=False, encoding="utf8"
-    )
-    Column(type="int8", unique=False, format=None, default=None)
+    CsvDialect(header=True, skip_lines=0, skip_footer=0, encoding="utf8")
+    Column(type="int8", unique=False)
     Schema(columns={"a": "int8"}, provenance=[])
     Sink(use="parquet", path="a", on_existing="replace")

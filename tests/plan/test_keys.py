@@ -60,6 +60,8 @@ def with_column(**changes: Any) -> TableSpec:
         ({"table": with_column(arrow_type=pa.int32())}, {"schema"}),
         ({"table": with_column(required=False)}, {"schema"}),
         ({"table": with_column(checks=(("min", 1),))}, {"schema"}),
+        ({"table": with_column(format="%d.%m.%Y")}, {"schema"}),
+        ({"table": with_column(default=0)}, {"schema"}),
         ({"table": replace(TABLE, extra_columns="ignore")}, {"schema"}),
         ({"table": replace(TABLE, missing_columns="null")}, {"schema"}),
         ({"stage": with_step(options={"n": 2})}, {"steps"}),

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from stagepipe.builtin import checks
-from stagepipe.builtin.csv.convert import typed, unfit
 from stagepipe.builtin.csv.lines import count_lines
 from stagepipe.builtin.csv.structure import Span, Structure
+from stagepipe.builtin.csv.values import Notation
 from stagepipe.contracts import TableSpec
 from stagepipe.model import Reject, printable
 
@@ -69,12 +69,10 @@ def take_apart(data: bytes, start: int, structure: Structure, width: int) -> Ite
         yield Record(span, None, Fault("unclosed_quote"))
 
 
-def unfit_records(
-    records: Sequence[Record], layout: Layout, null_values: Sequence[str]
-) -> set[int]:
+def unfit_records(records: Sequence[Record], layout: Layout, notation: Notation) -> set[int]:
     """Which records (by position) have no fields, or a value that does not fit its type."""
     bad = {row for row, record in enumerate(records) if record.fields is None}
-    for faults in _type_faults(records, layout, null_values):
+    for faults in _type_faults(records, layout, notation):
         bad.update(faults)
     return bad
 
@@ -82,12 +80,12 @@ def unfit_records(
 def explain(
     records: Sequence[Record],
     layout: Layout,
-    null_values: Sequence[str],
+    notation: Notation,
     data: bytes,
 ) -> list[Reject]:
     """One reject for each of these records, each of which is bad in some way."""
     found: list[list[Fault]] = [[record.fault] if record.fault else [] for record in records]
-    for column_faults in _column_faults(records, layout, null_values):
+    for column_faults in _column_faults(records, layout, notation):
         for row, fault in column_faults:
             found[row].append(fault)
     line, seen = 1, 0
@@ -115,10 +113,9 @@ def explain(
 
 
 def _type_faults(
-    records: Sequence[Record], layout: Layout, null_values: Sequence[str]
+    records: Sequence[Record], layout: Layout, notation: Notation
 ) -> Iterator[dict[int, Fault]]:
     """For each column of the spec: the faults of values that do not fit the type, by row."""
-    words = frozenset(null_values)
     rows = [row for row, record in enumerate(records) if record.fields is not None]
     for column, position in zip(layout.spec.columns, layout.positions, strict=True):
         faults: dict[int, Fault] = {}
@@ -127,26 +124,25 @@ def _type_faults(
             for row in rows:
                 text = records[row].fields[position]  # type: ignore[index]
                 if _is_utf8(text):
-                    if text not in words:
+                    if not notation.is_null(text):
                         present.append((row, text))
                 else:
                     faults[row] = Fault("encoding", column.name, printable(text))
-            for bad in unfit([text for _, text in present], column.arrow_type):
+            for bad in notation.unfit([text for _, text in present], column):
                 row, text = present[bad]
                 faults[row] = Fault("type", column.name, text)
         yield faults
 
 
 def _column_faults(
-    records: Sequence[Record], layout: Layout, null_values: Sequence[str]
+    records: Sequence[Record], layout: Layout, notation: Notation
 ) -> Iterator[list[tuple[int, Fault]]]:
     """All faults of fields, column after column: a type fault, else the failed checks."""
-    words = frozenset(null_values)
     rows = [row for row, record in enumerate(records) if record.fields is not None]
     columns = zip(
         layout.spec.columns,
         layout.positions,
-        _type_faults(records, layout, null_values),
+        _type_faults(records, layout, notation),
         strict=True,
     )
     for column, position, type_faults in columns:
@@ -154,12 +150,12 @@ def _column_faults(
             None if position is None else records[row].fields[position]  # type: ignore[index]
             for row in rows
         ]
-        values = typed(
+        values = notation.typed_texts(
             [
-                None if row in type_faults or text in words else text
+                None if row in type_faults or text is None or notation.is_null(text) else text
                 for row, text in zip(rows, texts, strict=True)
             ],
-            column.arrow_type,
+            column,
         )
         faults = list(type_faults.items())
         one = TableSpec(columns=(column,))

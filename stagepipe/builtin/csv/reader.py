@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stagepipe.builtin import checks
-from stagepipe.builtin.csv import convert
+from stagepipe.builtin.csv import convert, values
 from stagepipe.builtin.csv.explain import Layout, Record, explain, take_apart, unfit_records
 from stagepipe.builtin.csv.lines import count_lines, first_lines
 from stagepipe.builtin.csv.structure import Structure
+from stagepipe.builtin.csv.values import Notation
 from stagepipe.contracts import DeadSegment, SegmentResult, TableSpec
 from stagepipe.model import Reject, Segment
 
@@ -31,28 +32,28 @@ DISAGREEMENT = (
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a source's files are written, and the words that mean "nothing" in them."""
+    """How a source's files are written: their records, and the values in them."""
 
     structure: Structure
-    null_values: tuple[str, ...]
+    notation: Notation
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Dialect:
         """The dialect that `[source.csv]` declares."""
         delimiter, quote = options["delimiter"], options["quote"]
         structure = Structure(delimiter.encode("ascii"), quote.encode("ascii"))
-        return cls(structure, tuple(options["null_values"]))
+        return cls(structure, Notation.of(options))
 
 
 class CsvReader:
     """Reads delimited text. See the package's docstring for what a record is."""
 
     def faults(self, spec: TableSpec) -> Iterator[tuple[str, str, str]]:
-        """Patterns that RE2 does not take."""
+        """Patterns that RE2 does not take, formats that no text can have, and defaults that fail
+        the checks of their own column."""
         for column in spec.columns:
-            for check, bound in column.checks:
-                if check == "pattern" and (fault := checks.pattern_fault(str(bound))):
-                    yield column.name, check, f"pattern of column {column.name!r}: {fault}"
+            for key, fault in values.faults(column):
+                yield column.name, key, f"{key} of column {column.name!r} {fault}"
 
     def cuts(self, path: Path, size: int, chunk_size: int, options: Mapping[str, Any]) -> list[int]:
         """Record boundaries that cut the file into pieces of about `chunk_size` bytes."""
@@ -75,7 +76,7 @@ class CsvReader:
         """The segment's records as a table, and those that are bad as rejects."""
         dialect = Dialect.of(options)
         header, body_start = read_header(head, dialect.structure)
-        layout = _layout(header, spec, dialect)
+        layout = _layout([dialect.notation.trimmed(name) for name in header], spec, dialect)
         start = body_start if segment.start == 0 else 0
         return _read(data, start, layout, dialect, PIECE_BYTES, with_places)
 
@@ -179,7 +180,7 @@ def _examined(
     taken = list(take_apart(data, start, dialect.structure, layout.width))
     bad: set[int] = set()
     if table is None:
-        bad = unfit_records(taken, layout, dialect.null_values)
+        bad = unfit_records(taken, layout, dialect.notation)
         rest = _without(data, start, taken, bad)
         table = _parse(rest, 0, layout, dialect, is_examined=True)
         failed = None if table is None else _failed_rows(table, layout.spec)
@@ -191,7 +192,7 @@ def _examined(
         rejected.update(good[row] for row in pc.indices_nonzero(failed).to_pylist())
         table = table.filter(pc.invert(failed))
     records = [taken[row] for row in sorted(rejected)]
-    rejects = explain(records, layout, dialect.null_values, data)
+    rejects = explain(records, layout, dialect.notation, data)
     places = None
     if with_places:
         kept = (record.span.start for row, record in enumerate(taken) if row not in rejected)
@@ -261,11 +262,11 @@ def _parse(
 
     `is_examined` says that every record was taken apart and found to fit.
     """
-    structure = dialect.structure
+    structure, notation = dialect.structure, dialect.notation
     types: list[pa.DataType | None] = [None] * layout.width
     for column, position in zip(layout.spec.columns, layout.positions, strict=True):
         if position is not None:
-            types[position] = column.arrow_type
+            types[position] = notation.read_type(column)
     # The last field tells whether a quote swallowed the rest, so it is always looked at, and there
     # is a record end to be swallowed.
     is_quoted = bool(structure.quote) and data.find(structure.quote, start) >= 0
@@ -274,7 +275,7 @@ def _parse(
     if is_quoted and not data.endswith((b"\n", b"\r")):
         data += b"\n"
     delimiter, quote = structure.delimiter.decode(), structure.quote.decode()
-    words = dialect.null_values
+    words = notation.null_words
     try:
         table = convert.parse(
             data, types, delimiter=delimiter, quote=quote, null_values=words, start=start
@@ -286,12 +287,15 @@ def _parse(
             return None
         if not convert.is_trustworthy(table, data, delimiter=delimiter, quote=quote, start=start):
             return None
-    arrays = [
-        pa.nulls(table.num_rows, column.arrow_type)
-        if position is None
-        else table.column(str(position))
-        for column, position in zip(layout.spec.columns, layout.positions, strict=True)
-    ]
+    try:
+        arrays = [
+            values.filled(pa.nulls(table.num_rows, column.arrow_type), column)
+            if position is None
+            else notation.typed(table.column(str(position)), column, is_examined=is_examined)
+            for column, position in zip(layout.spec.columns, layout.positions, strict=True)
+        ]
+    except pa.ArrowInvalid:
+        return None
     return pa.table(dict(zip((c.name for c in layout.spec.columns), arrays, strict=True)))
 
 

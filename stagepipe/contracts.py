@@ -93,14 +93,26 @@ class ColumnSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckSpec:
+    """A check over several columns: a record for which `expression` (polars SQL) is false is a
+    reject of reason `name`, with `message` as its value."""
+
+    name: str
+    expression: str
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TableSpec:
-    """The table that every source yields, and what to do with other columns. `provenance` names
-    what the engine adds to what readers give: `source`, `file`, `line`."""
+    """The table that every source yields, what to do with other columns, and the checks that are
+    made after those of the columns. `provenance` names what the engine adds to what readers give:
+    `source`, `file`, `line`."""
 
     columns: tuple[ColumnSpec, ...]
     extra_columns: Literal["refuse", "ignore"] = "refuse"
     missing_columns: Literal["refuse", "null"] = "refuse"
     provenance: tuple[str, ...] = ()
+    checks: tuple[CheckSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +141,9 @@ class DeadSegment(Exception):  # noqa: N818 - the word of the field and of our u
 class Reader(Protocol):
     """Reads one kind of file. `options` are the source's, already checked."""
 
-    def faults(self, spec: TableSpec) -> Iterable[tuple[str, str, str]]:
-        """What of the table's declaration this reader cannot do, as (column, key, message).
-        Called at `check`, in the parent."""
+    def faults(self, spec: TableSpec) -> Iterable[tuple[tuple[str | int, ...], str]]:
+        """What of the table's declaration this reader cannot do: where it stands in `[schema]`, as
+        in `("columns", "id", "pattern")`, and why. Called at `check`, in the parent."""
         ...
 
     def cuts(self, path: Path, size: int, chunk_size: int, options: Mapping[str, Any]) -> list[int]:

@@ -32,6 +32,7 @@ TABLES = (
         "Column",
         "One line for each column, `name = TYPE` or `name = { type = TYPE, … }`.",
     ),
+    ("[[schema.checks]]", "Check", ""),
     ("[[stage]]", "Stage", ""),
     ("steps", "Use", "An item of `steps`: a name, or a table. All other keys are step options."),
     ("sink", "Sink", ""),

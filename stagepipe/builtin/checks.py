@@ -1,7 +1,8 @@
 """The checks of a schema's columns: each a mask over a whole column, true where a value fails.
 
 A null fails `required` and nothing else. `pattern` has to match the whole value, by RE2's rules.
-A float that is not a number fails every `min` and `max`.
+A float that is not a number fails every `min` and `max`. A check over several columns fails where
+its expression is false; where that is null, as SQL has it, it passes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stagepipe.contracts import TableSpec
+from stagepipe.builtin.expressions import row_expression
+from stagepipe.builtin.types import type_word
+from stagepipe.contracts import CheckSpec, TableSpec
 
 Mask: TypeAlias = "pa.ChunkedArray | pa.Array"
 
@@ -30,6 +33,37 @@ def failures(table: pa.Table, spec: TableSpec) -> Iterator[tuple[str, str, Mask]
             mask = pc.fill_null(_CHECKS[reason](values, bound), False)
             if pc.any(mask, min_count=0).as_py():
                 yield column.name, reason, mask
+
+
+def check_failures(table: pa.Table, spec: TableSpec) -> Iterator[tuple[CheckSpec, Mask]]:
+    """(check, mask) of each check over several columns that some row of the table fails."""
+    if not spec.checks or not table.num_rows:
+        return
+    import polars as pl  # for workers only
+
+    frame = pl.DataFrame(pl.from_arrow(table))
+    for check in spec.checks:
+        holds = frame.select(row_expression(check.expression)).to_series()
+        if len(holds) == 1:
+            holds = holds.new_from_index(0, len(frame))  # it names no column
+        fails = ~holds.fill_null(True)
+        if fails.any():
+            yield check, fails.to_arrow()
+
+
+def check_fault(check: CheckSpec, spec: TableSpec) -> str | None:
+    """Why an expression cannot be a check of such a table, or None."""
+    import polars as pl
+
+    empty = pa.schema([(c.name, c.arrow_type) for c in spec.columns]).empty_table()
+    frame = pl.DataFrame(pl.from_arrow(empty))
+    try:
+        kinds = frame.select(row_expression(check.expression)).dtypes
+    except (ValueError, pl.exceptions.PolarsError) as error:
+        return str(error).strip().partition("\n")[0]
+    if kinds != [pl.Boolean()]:
+        return f"it is {type_word(kinds[0])}, not true or false"
+    return None
 
 
 def pattern_fault(pattern: str) -> str | None:

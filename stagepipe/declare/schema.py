@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from stagepipe.declare.declared import Declared
+from stagepipe.declare.names import Word
 from stagepipe.declare.types import ColumnType, TypeValue, parse_type
 from stagepipe.declare.values import ORDERED, fit
 from stagepipe.declare.words import Complaint, shown
@@ -32,6 +33,15 @@ VALUE_SCHEMA = {"type": ["number", "string", "boolean"]}
 Bound = Annotated[Any, WithJsonSchema(VALUE_SCHEMA)]
 Text = Annotated[StrictStr, Field(min_length=1)]
 Count = Annotated[int, Field(strict=True, ge=0)]
+
+
+RESERVED_REASONS = frozenset(
+    {
+        *("too_many_fields", "too_few_fields", "unclosed_quote", "encoding", "type"),
+        *("required", "unique", "one_of", "min", "max", "pattern", "min_length", "max_length"),
+    }
+)
+"""Reasons of rejects that stagepipe gives itself."""
 
 
 class Column(Declared):
@@ -188,6 +198,16 @@ def _pattern(data: Mapping[str, Any]) -> Iterator[Complaint]:
             yield Complaint(("pattern",), f"is no regular expression: {error}")
 
 
+class Check(Declared):
+    """What has to be true of every record: one for which the expression is false is a reject."""
+
+    name: Word = Field(description="A short word: the reason of the rejects.")
+    expression: Text = Field(
+        description="A polars SQL expression over the columns, like `shipped >= ordered`."
+    )
+    message: Text | None = Field(None, description="What to say of such a record.")
+
+
 class Schema(Declared):
     """The columns that every source yields, in their order, and what to do about others."""
 
@@ -202,6 +222,9 @@ class Schema(Declared):
     )
     provenance: tuple[Literal["source", "file", "line"], ...] = Field(
         (), description="Columns to add that say where a row is from."
+    )
+    checks: tuple[Check, ...] = Field(
+        (), description="Checks over several columns, made after those of single columns."
     )
 
     @model_validator(mode="after")
@@ -220,6 +243,7 @@ class Schema(Declared):
         for position, word in enumerate(wanted):
             if word in wanted[:position]:
                 yield Complaint(("provenance", position), f"names {shown(word)} a second time")
+        yield from _same_checks(data.get("checks"))
         headers: dict[str, str] = {}
         for name, column in columns.items() if isinstance(columns, Mapping) else ():
             path = ("columns", name)
@@ -237,3 +261,18 @@ class Schema(Declared):
                 text = f"reads {shown(header)} from the file, as column {headers[header]!r} does"
                 yield Complaint(path, text, "key")
             headers[header] = name
+
+
+def _same_checks(checks: Any) -> Iterator[Complaint]:
+    """Find checks whose names are those of others, or of a column's checks."""
+    seen: set[str] = set()
+    for index, check in enumerate(checks if isinstance(checks, list | tuple) else ()):
+        name = check.get("name") if isinstance(check, Mapping) else getattr(check, "name", None)
+        if not isinstance(name, str):
+            continue
+        if name in RESERVED_REASONS:
+            yield Complaint(("checks", index, "name"), f"is {shown(name)}, a reason that is taken")
+        elif name in seen:
+            text = f"is {shown(name)}, as that of another check"
+            yield Complaint(("checks", index, "name"), text)
+        seen.add(name)

@@ -111,7 +111,8 @@ def _table_digest(table: TableSpec) -> str:
         (c.name, c.header, str(c.arrow_type), c.required, c.checks, c.format, c.default)
         for c in table.columns
     ]
-    return digest([columns, table.extra_columns, table.missing_columns, table.provenance])
+    checks = [(check.name, check.expression, check.message) for check in table.checks]
+    return digest([columns, table.extra_columns, table.missing_columns, table.provenance, checks])
 
 
 @lru_cache(maxsize=1)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stagepipe.contracts import ColumnSpec, Sink, TableSpec
+from stagepipe.contracts import CheckSpec, ColumnSpec, Sink, TableSpec
 from stagepipe.declare import Column, ColumnType, Pipeline, Stage, Use, fault_at
 from stagepipe.errors import Fault, PluginError, StagepipeError
 from stagepipe.model import RECORD
@@ -238,8 +238,8 @@ def reader_faults(pipeline: Pipeline, plugins: Plugins, table: TableSpec) -> lis
             faults.append(fault_at(pipeline, ("source", index, "use"), error.message))
             continue
         faults += [
-            fault_at(pipeline, ("schema", "columns", column, key), message)
-            for column, key, message in reader.faults(table)
+            fault_at(pipeline, ("schema", *place), message)
+            for place, message in reader.faults(table)
         ]
     return list(dict.fromkeys(faults))
 
@@ -252,6 +252,7 @@ def table_spec(pipeline: Pipeline) -> TableSpec:
         extra_columns=schema.extra_columns,  # type: ignore[arg-type]  # "keep" is refused earlier
         missing_columns=schema.missing_columns,
         provenance=schema.provenance,
+        checks=tuple(CheckSpec(c.name, c.expression, c.message) for c in schema.checks),
     )
 
 

@@ -15,7 +15,7 @@ from stagepipe.builtin import checks
 from stagepipe.builtin.csv.lines import count_lines
 from stagepipe.builtin.csv.structure import Span, Structure
 from stagepipe.builtin.csv.values import Notation
-from stagepipe.contracts import TableSpec
+from stagepipe.contracts import ColumnSpec, TableSpec
 from stagepipe.model import Reject, printable
 
 
@@ -36,6 +36,9 @@ class Fault:
     reason: str
     column: str | None = None
     value: str | None = None
+
+    def __str__(self) -> str:
+        return self.reason if self.column is None else f"{self.column}:{self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +88,16 @@ def explain(
 ) -> list[Reject]:
     """One reject for each of these records, each of which is bad in some way."""
     found: list[list[Fault]] = [[record.fault] if record.fault else [] for record in records]
-    for column_faults in _column_faults(records, layout, notation):
+    values = {}
+    for column, typed, column_faults in _column_faults(records, layout, notation):
+        values[column.name] = typed
         for row, fault in column_faults:
             found[row].append(fault)
+    rows = _with_fields(records)
+    for check, mask in checks.check_failures(pa.table(values), layout.spec):
+        for row, fails in zip(rows, mask.to_pylist(), strict=True):
+            if fails:
+                found[row].append(Fault(check.name, value=check.message))
     line, seen = 1, 0
     rejects = []
     for record, faults in zip(records, found, strict=True):
@@ -105,7 +115,7 @@ def explain(
                 column=first.column,
                 value=first.value,
                 reason=first.reason,
-                also=", ".join(f"{other.column}:{other.reason}" for other in others) or None,
+                also=", ".join(map(str, others)) or None,
                 raw=data[start:end],
             )
         )
@@ -116,7 +126,7 @@ def _type_faults(
     records: Sequence[Record], layout: Layout, notation: Notation
 ) -> Iterator[dict[int, Fault]]:
     """For each column of the spec: the faults of values that do not fit the type, by row."""
-    rows = [row for row, record in enumerate(records) if record.fields is not None]
+    rows = _with_fields(records)
     for column, position in zip(layout.spec.columns, layout.positions, strict=True):
         faults: dict[int, Fault] = {}
         if position is not None:
@@ -136,9 +146,10 @@ def _type_faults(
 
 def _column_faults(
     records: Sequence[Record], layout: Layout, notation: Notation
-) -> Iterator[list[tuple[int, Fault]]]:
-    """All faults of fields, column after column: a type fault, else the failed checks."""
-    rows = [row for row, record in enumerate(records) if record.fields is not None]
+) -> Iterator[tuple[ColumnSpec, pa.ChunkedArray, list[tuple[int, Fault]]]]:
+    """Column after column: its values in the records that have fields, null where they do not fit;
+    and all its faults, a type fault or else the failed checks."""
+    rows = _with_fields(records)
     columns = zip(
         layout.spec.columns,
         layout.positions,
@@ -163,7 +174,11 @@ def _column_faults(
             for row, text, fails in zip(rows, texts, mask.to_pylist(), strict=True):
                 if fails and row not in type_faults:
                     faults.append((row, Fault(reason, name, text)))
-        yield faults
+        yield column, values, faults
+
+
+def _with_fields(records: Sequence[Record]) -> list[int]:
+    return [row for row, record in enumerate(records) if record.fields is not None]
 
 
 def _is_utf8(text: str) -> bool:

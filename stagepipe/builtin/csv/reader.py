@@ -48,12 +48,16 @@ class Dialect:
 class CsvReader:
     """Reads delimited text. See the package's docstring for what a record is."""
 
-    def faults(self, spec: TableSpec) -> Iterator[tuple[str, str, str]]:
-        """Patterns that RE2 does not take, formats that no text can have, and defaults that fail
-        the checks of their own column."""
+    def faults(self, spec: TableSpec) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """Patterns that RE2 does not take, formats that no text can have, defaults that fail the
+        checks of their own column, and expressions that are no checks."""
         for column in spec.columns:
             for key, fault in values.faults(column):
-                yield column.name, key, f"{key} of column {column.name!r} {fault}"
+                yield ("columns", column.name, key), f"{key} of column {column.name!r} {fault}"
+        for index, check in enumerate(spec.checks):
+            if wrong := checks.check_fault(check, spec):
+                place = ("checks", index, "expression")
+                yield place, f"the expression of check {check.name!r}: {wrong}"
 
     def cuts(self, path: Path, size: int, chunk_size: int, options: Mapping[str, Any]) -> list[int]:
         """Record boundaries that cut the file into pieces of about `chunk_size` bytes."""
@@ -330,5 +334,7 @@ def _failed_rows(table: pa.Table, spec: TableSpec) -> pa.ChunkedArray | None:
     """A mask of the rows that fail some check, or None when all pass."""
     failed = None
     for _, _, mask in checks.failures(table, spec):
+        failed = mask if failed is None else pc.or_(failed, mask)
+    for _, mask in checks.check_failures(table, spec):
         failed = mask if failed is None else pc.or_(failed, mask)
     return failed

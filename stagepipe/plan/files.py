@@ -15,6 +15,7 @@ from stagepipe.declare import Pipeline, Source, fault_at
 from stagepipe.errors import Fault, InputError
 from stagepipe.model import EVERYTHING, InputFile, printable
 from stagepipe.packing import ZIP, members
+from stagepipe.plan.own_output import Guard
 
 CAPTURE = "{source}"
 
@@ -41,12 +42,17 @@ def look_for_files(pipeline: Pipeline) -> tuple[tuple[SourceFiles, ...], list[Fa
     faults: list[Fault] = []
     found: list[SourceFiles] = []
     owners: dict[tuple[int, int], tuple[str, str]] = {}
+    guard = Guard(pipeline)
     for index, source in enumerate(pipeline.sources):
         by_name: dict[str, list[InputFile]] = {}
         seen: dict[str, str] = {}
         for position, pattern in enumerate(source.files):
             location = ("source", index, "files", position)
             matches = list(_matches(pipeline.folder, pattern))
+            faults += [
+                fault_at(pipeline, location, message)
+                for message in guard.refusals(pattern, [path for path, _ in matches])
+            ]
             faults += [
                 fault_at(pipeline, location, _unreadable(path))
                 for path in _closed_folders(pipeline.folder, pattern)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stagepipe.declare import Pipeline, Schema, Source, Stage
+from stagepipe.declare import Pipeline, Schema, Sink, Source, Stage
 from stagepipe.errors import InputError
 from stagepipe.plan.files import SourceFiles, find_files
 
@@ -237,3 +237,83 @@ def test_the_members_of_a_zip_are_files_in_the_order_of_their_names(tmp_path: Pa
     assert found(tmp_path, "*") == {"acme": names}
     (source,) = find_files(pipeline(tmp_path, Source(name="acme", files="b.zip")))
     assert {file.on_disk for file in source.files} == {"b.zip"}
+
+
+OUTPUTS = {
+    "file": Sink(use="csv", path="all.csv"),
+    "folder": Sink(use="csv", path="tables/all"),
+    "parts": Sink(use="parquet", path="by", partition_by=["id"]),
+}
+
+
+def writing(folder: Path, files: str, sink: str, output: str = "out") -> Pipeline:
+    """A pipeline with a sink, and sources named by their folders where the files capture it."""
+    return Pipeline(
+        name="files",
+        output=output,
+        sources=[Source(name=None if "{source}" in files else "acme", files=files)],
+        schema=Schema(columns={"id": "int64"}),
+        stages=[Stage(name="load", sink=OUTPUTS[sink])],
+        folder=folder,
+    )
+
+
+@pytest.mark.parametrize(
+    ("files", "sink"),
+    [
+        ("{source}/*.csv", "file"),
+        ("**/*.csv", "file"),
+        ("./*/a*.csv", "file"),
+        ("out/all.csv", "file"),
+        ("**/*.csv", "folder"),
+        ("out/*/all/*.csv", "folder"),
+        ("out/tables/*", "folder"),
+        ("out/{source}/all/*", "folder"),
+        ("out/by/**", "parts"),
+        ("*/by/*/*.parquet", "parts"),
+    ],
+)
+def test_a_source_must_not_match_a_sink(tmp_path: Path, files: str, sink: str) -> None:
+    """A glob that matches what the pipeline will write is refused before there is anything, else
+    the rows of a run would be input of the next."""
+    make(tmp_path, "acme/1.csv", "bolt/1.csv", "out/tables/all.csv", "out/by/x/y.parquet")
+    for pattern in (files, str(tmp_path / files)):
+        with pytest.raises(InputError, match=r"this pipeline writes itself \(it is the sink of"):
+            find_files(writing(tmp_path, pattern, sink))
+
+
+@pytest.mark.parametrize(
+    ("files", "sink", "output"),
+    [
+        ("landing/*.csv", "file", "."),
+        ("{source}/1.csv", "file", "out"),
+        ("**/*.csv", "parts", "out"),
+        ("**/*.csv", "file", ".out"),
+        ("*.csv", "file", "out"),
+        ("{source}/{source}.csv", "file", "out"),
+    ],
+)
+def test_other_globs_may_stand_beside_sinks(
+    tmp_path: Path, files: str, sink: str, output: str
+) -> None:
+    """What the pipeline does not write is input, also in its output folder."""
+    make(tmp_path, "landing/landing.csv", "landing/1.csv", "1.csv")
+    assert find_files(writing(tmp_path, files, sink, output))
+
+
+def test_links_to_a_sink_or_to_the_state_are_no_input(tmp_path: Path) -> None:
+    """A link to a file of ours, or to a folder of them, is seen through."""
+    make(tmp_path, "in/1.csv", "out/all.csv", ".stagepipe/runs/1/rejects.parquet")
+    make(tmp_path, ".stagepipe/spool/files/k.csv")
+    assert find_files(writing(tmp_path, "in/**/*.*", "file"))
+    for target, what in (
+        ("out/all.csv", "is the sink of stage 'load'"),
+        (".stagepipe/spool/files", "is its spool"),
+        (".stagepipe/runs/1", "holds the rejects of its runs"),
+    ):
+        link = tmp_path / "in" / "other.csv"
+        link.symlink_to(tmp_path / target)
+        files = "in/*/*" if link.is_dir() else "in/*.*"
+        with pytest.raises(InputError, match=f"matches in/other.*{what}"):
+            find_files(writing(tmp_path, files, "file"))
+        link.unlink()

@@ -51,7 +51,8 @@ def import_file(path: Path) -> ModuleType:
     try:
         with without_bytecode():
             module = importlib.import_module(name)
-    except (Interrupted, KeyboardInterrupt):  # a signal is no fault of the plugin
+    except (Interrupted, KeyboardInterrupt, PluginError):
+        # A signal is no fault of the plugin, and @step has told its own.
         raise
     except BaseException as error:  # a panic of polars and sys.exit() are no Exceptions
         raise PluginError(
@@ -68,7 +69,7 @@ def import_installed(point: EntryPoint) -> ModuleType:
     """An installed plugin. Raises PluginError."""
     try:
         module = point.load()
-    except (Interrupted, KeyboardInterrupt):  # a signal is no fault of the plugin
+    except (Interrupted, KeyboardInterrupt, PluginError):
         raise
     except BaseException as error:
         raise PluginError(f"does not import: {in_words(error)}") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ class Plugins:
     def __init__(self) -> None:
         self._steps: dict[str, Step] = {}
         self._notes: list[PluginNote] = []
+        self._files: list[ModuleType] = []
         self.manager = pluggy.PluginManager(GROUP)
         self.manager.add_hookspecs(hookspecs)
         self._waiting = {point.name: point for point in entry_points(group=GROUP)}
@@ -58,7 +60,9 @@ class Plugins:
     def add_file(self, path: Path) -> None:
         """Load a local plugin file. Raises PluginError when it does not import, or is wrong."""
         self._take_built_in_steps()
-        self._register(import_file(path), path.name, str(path), str(path.parent))
+        module = import_file(path)
+        self._register(module, path.name, str(path), str(path.parent))
+        self._files.append(module)
 
     @property
     def hook(self) -> Any:
@@ -90,7 +94,12 @@ class Plugins:
     def step(self, name: str) -> Step:
         """The step of that name. Raises PluginError."""
         self._take_built_in_steps()
-        return self._find("step", name, lambda: self._steps)
+        try:
+            return self._find("step", name, lambda: self._steps)
+        except PluginError as error:
+            if (why := self._why_no_step(name)) is None:
+                raise
+            raise PluginError(f"there is no step {name!r}: {why}") from error
 
     def reader(self, name: str) -> Any:
         """The reader of that name. Raises PluginError."""
@@ -133,6 +142,19 @@ class Plugins:
             f"there is no {kind} {name!r}{hint}",
             f"there are: {', '.join(sorted(known()))}; a plugin file must stand in 'plugins'",
         )
+
+    def _why_no_step(self, name: str) -> str | None:
+        """Why a function of that name in a local file is no step, where there is one."""
+        for module in self._files:
+            found, file = vars(module).get(name), f"{module.__name__}.py"
+            if not inspect.isfunction(found):
+                continue
+            if mark := getattr(found, MARK, None):
+                if found.__module__ == module.__name__:
+                    return f"the function in {file} is marked as step {mark.name!r}"
+                return f"{file} imports it from {found.__module__}: name that file in 'plugins' too"
+            return f"{file} has a function of that name, which is not marked with @step"
+        return None
 
     def _take_built_in_steps(self) -> None:
         """Load the built-in steps, once. They bring polars with them: a plan for a pipeline without

@@ -185,6 +185,17 @@ def plugin(project: Any, code: str, name: str = "own.py", steps: str = "") -> No
         ("@step\ndef s(frame, x): ...", "x must be keyword-only"),
         ("@step\ndef select(frame): ...", "step 'select' is in built-in and in"),
         ("@step(scope='all')\ndef s(frame, reject): ...", "which knows no records"),
+        ("@step(scope='ALL')\ndef s(frame): ...", """own.py:5: @step has the scope 'ALL': write"""),
+        ("@step(scope=['all'])\ndef s(frame): ...", "own.py:5: @step has the scope ['all']"),
+        (
+            "@step(reshapes='no')\ndef s(frame): ...",
+            "own.py:5: @step has reshapes='no': write True",
+        ),
+        ("@step(io_bound=1)\ndef s(frame): ...", "own.py:5: @step has io_bound=1: write True"),
+        ("@step(name='')\ndef s(frame): ...", "own.py:5: @step has the name '': write a text"),
+        ("@step(name=5)\ndef s(frame): ...", "own.py:5: @step has the name 5: write a text"),
+        ("@step('s')\ndef s(frame): ...", "own.py:5: @step('s') gives the name by position: write"),
+        ("s = step(5)", "own.py:5: @step marks a function, not a int"),
         (
             "from stagepipe import hookimpl\n@hookimpl\ndef stagepipe_redaers(): ...",
             "stagepipe_redaers",
@@ -240,3 +251,30 @@ def test_a_plugin_step_may_fail_without_rows(project: Any, body: str) -> None:
     """A plugin's own step that cannot do without rows is no fault before the run."""
     plugin(project, f"@step\ndef odd(frame):\n    {body}", steps='"odd", "strip_text"')
     check(project.load())
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (
+            "def to_eur(frame): return frame",
+            "there is no step 'to_eur': own.py has a function of that name, which is not marked "
+            "with @step",
+        ),
+        (
+            "@step(name='euros')\ndef to_eur(frame): return frame",
+            "there is no step 'to_eur': the function in own.py is marked as step 'euros'",
+        ),
+        (
+            "from other import to_eur",
+            "there is no step 'to_eur': own.py imports it from other: name that file in 'plugins' "
+            "too",
+        ),
+    ],
+)
+def test_a_function_that_is_no_step_is_told_of(project: Any, code: str, message: str) -> None:
+    """A function that was meant for a step is not taken for a misspelt name."""
+    step = "from stagepipe import step\n"
+    project.write("other.py", step + "@step\ndef to_eur(frame): return frame\n")
+    project.write("own.py", step + code + "\n")
+    assert fault(project, '"to_eur"', settings='plugins = ["own.py"]').endswith(message)

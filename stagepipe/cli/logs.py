@@ -66,6 +66,8 @@ class TextFormatter(logging.Formatter):
         if record.exc_info:
             lines = self.formatException(record.exc_info).splitlines()
             text = "\n".join([text, *map(shown, lines)])
+        if traceback := getattr(record, "traceback", None):
+            text = "\n".join([text, *map(shown, str(traceback).splitlines())])
         return f"{coloured(level, COLOURS.get(level))}: {text}"
 
 

@@ -25,6 +25,7 @@ from stagepipe.cli.wording import (
     size,
     table,
 )
+from stagepipe.record.tracebacks import tracebacks_path
 
 if TYPE_CHECKING:
     from stagepipe.record.ledger import Ledger
@@ -96,7 +97,7 @@ def _lines(place: History, row: Row, about: Mapping[str, Any]) -> Iterator[str]:
     yield from _block("steps", _steps(about["stages"]))
     yield from _block("sources", _sources(about["sources"]))
     yield from _block("dead letters", _dead(about["dead_letters"]))
-    yield from _block("failed tasks", _failed(about["failed_tasks"]))
+    yield from _block("failed tasks", _failed(place, row, about["failed_tasks"]))
     yield from _block("rejects", _rejects(place, row, about))
     yield from _block("outputs", _outputs(place, row, about["outputs"]))
     yield from _block("where the time went: stages, and work of all workers", time_lines(about))
@@ -172,8 +173,10 @@ def _dead(letters: Sequence[Row]) -> list[str]:
     return [f"{letter['file']}: {letter['reason']}" for letter in letters]
 
 
-def _failed(tasks: Sequence[Row]) -> list[str]:
-    return [str(task["error"]) for task in tasks]
+def _failed(place: History, row: Row, tasks: Sequence[Row]) -> list[str]:
+    lines = [str(task["error"]) for task in tasks]
+    path = tracebacks_path(place.state, row["run"])
+    return [*lines, f"tracebacks: {path_here(path)}"] if path.exists() else lines
 
 
 def _rejects(place: History, row: Row, about: Mapping[str, Any]) -> list[str]:

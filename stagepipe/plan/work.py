@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from stagepipe.contracts import TableSpec
 from stagepipe.model import RECORD
-from stagepipe.plugins import StepName
+from stagepipe.plugins import StepName, place_of
 from stagepipe.record.spool import file_sha256
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ def file_digest(path: Path) -> str:
 
 
 def step_message(step: StepWork, error: BaseException, frame: pl.DataFrame | pl.LazyFrame) -> str:
-    """What went wrong in a step, with the columns that there are where one was not found."""
+    """What went wrong in a step, with the columns that there are where one was not found; in a
+    step of a plugin also the exception's type, and the line that it came from."""
     import polars as pl
 
     from stagepipe.declare.words import did_you_mean
@@ -106,7 +107,7 @@ def step_message(step: StepWork, error: BaseException, frame: pl.DataFrame | pl.
         columns = [each for each in frame.collect_schema().names() if each != RECORD]
         near = did_you_mean(name, columns)
         text = f"there is no column {name!r}{near or '; there are: ' + ', '.join(columns)}"
-        return f"step {step.where.name!r}: {text}"
-    if not text or isinstance(error, (KeyError, SystemExit)):  # whose texts are no words
+    elif not step.is_built_in or not text or isinstance(error, (KeyError, SystemExit)):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return f"step {step.where.name!r}: {text}"
+    place = None if step.is_built_in else place_of(error, step.where)
+    return f"step {step.where.name!r}: {text}" + (f" ({place})" if place else "")

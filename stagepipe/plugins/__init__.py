@@ -2,6 +2,14 @@
 
 from stagepipe.plugins.manager import PluginNote, Plugins
 from stagepipe.plugins.options import sink_options_model
-from stagepipe.plugins.steps import Step, StepName, load_step
+from stagepipe.plugins.steps import Step, StepName, load_step, place_of
 
-__all__ = ["PluginNote", "Plugins", "Step", "StepName", "load_step", "sink_options_model"]
+__all__ = [
+    "PluginNote",
+    "Plugins",
+    "Step",
+    "StepName",
+    "load_step",
+    "place_of",
+    "sink_options_model",
+]

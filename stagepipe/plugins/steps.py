@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -104,6 +105,32 @@ def load_step(where: StepName) -> Callable[..., Any]:
     for part in where.function.split("."):
         found = getattr(found, part)
     return found  # type: ignore[no-any-return]
+
+
+def place_of(error: BaseException, where: StepName) -> str | None:
+    """The innermost line of the step's own code that an exception came from, as in
+    `plugins/mine.py, line 97`."""
+    place, trace = None, error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if _is_own(file, trace.tb_frame.f_globals.get("__name__"), where):
+            place = f"{_from_here(file)}, line {trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
+
+
+def _is_own(file: str, module: str | None, where: StepName) -> bool:
+    """Whether a file of code belongs to the step's plugin: a local one's folder, or a package."""
+    if where.folder is not None:
+        return Path(file).is_relative_to(where.folder) and "site-packages" not in file
+    return (module or "").partition(".")[0] == where.module.partition(".")[0]
+
+
+def _from_here(file: str) -> str:
+    try:
+        return min(os.path.relpath(file), file, key=len)
+    except (OSError, ValueError):  # the current folder is gone
+        return file
 
 
 def _options(function: Callable[..., Any]) -> list[inspect.Parameter]:

@@ -8,7 +8,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from stagepipe.model import Decision, Failure, Output, Receipt, Rows, Task, prin
 from stagepipe.plan.planner import Plan, StagePlan
 from stagepipe.record import balance, rejects
 from stagepipe.record.ledger import Ledger, LedgerError
+from stagepipe.record.tracebacks import Tracebacks
 from stagepipe.run.holding import signals_held_back
 from stagepipe.run.result import RunResult, StageResult
 
@@ -48,6 +49,7 @@ class Journal:
         self._unwritten: list[dict[str, Any]] = []
         self._read: set[str] = set()
         self._rejects: Path | None = None
+        self._tracebacks = Tracebacks(self._pipeline.state_path, self.run)
 
     @property
     def rows_before(self) -> int | None:
@@ -108,7 +110,9 @@ class Journal:
             places = {"stage": stage.name, "chunk": task.chunk.index, "source": source}
             log.error("%s", result.message, extra=places)
             if result.traceback:
-                log.debug("%s", result.traceback, extra=places)
+                log.debug("its traceback", extra={**places, "traceback": result.traceback})
+            with suppress(OSError):  # the failure itself is told in any case
+                self._tracebacks.keep(result)
         about = _about(stage, task, size)
         self.tell(events.TaskFinished, receipt=receipt, error=error, **about)
 

@@ -379,7 +379,10 @@ def test_a_failure_with_any_text_can_be_looked_back_at(project, odd, escaped) ->
     project.write("pipeline.toml", text.replace('files = "a.csv"', 'files = "*.csv"'))
     result = project.json("run", "-q", code=1)
     place = "stage 'parse', chunk 0 (\\xfe.csv)"
-    assert f"{place}: step 'own': {escaped}" in result["error"]["message"]
+    assert (
+        f"{place}: step 'own': ValueError: {escaped} (extras.py, line 3)"
+        in result["error"]["message"]
+    )
     shown = project.json("show")
     assert (shown["status"], shown["error"]) == ("failed", result["error"])
     assert shown["files"] == result["files"] == {"read": 0, "skipped": 0, "dead": 0}
@@ -387,6 +390,25 @@ def test_a_failure_with_any_text_can_be_looked_back_at(project, odd, escaped) ->
     assert project.json("runs")[0]["error"] == result["error"]
     assert escaped in project.run("show").stdout
     assert "failed" in project.run("runs").stdout
+
+
+def test_a_step_that_fails_says_where(project) -> None:
+    """The message names the exception and the plugin's own innermost line, wherever below it was
+    raised; the traceback stands in lines at -v -v, and in a file that `show` names."""
+    project.write("aids.py", "def look(frame):\n    return frame.columns.index('C12')\n")
+    step = "from aids import look\nfrom stagepipe import step\n\n@step\ndef own(frame):\n"
+    project.plugin(step + "    return look(frame)\n", "own")
+    done = project.run("run", "-v", "-v", code=1)
+    message = "step 'own': ValueError: 'C12' is not in list (aids.py, line 2)"
+    assert f"{message}\n" in done.stderr
+    lines = done.stderr.splitlines()
+    assert "    return look(frame)" in lines
+    assert any(line.endswith('aids.py", line 2, in look') for line in lines)
+    shown = project.run("show").stdout.splitlines()
+    (place,) = [line for line in shown if "tracebacks: " in line]
+    kept = (project.folder / place.split()[-1]).read_text()
+    assert kept.startswith("stage 'parse', chunk 0")
+    assert "    return look(frame)\n" in kept
 
 
 def test_a_folder_whose_name_is_no_utf8(project) -> None:

@@ -156,7 +156,10 @@ def test_a_step_that_fails_is_told(project) -> None:
     """Whatever it raises, and without a traceback."""
     project.plugin("from stagepipe import step\n@step\ndef own(frame): return 1 / 0\n", "own")
     (source,) = project.json("preview", code=1)["sources"]
-    assert source["error"] == "stage 'parse', source 'a': step 'own': division by zero"
+    assert source["error"] == (
+        "stage 'parse', source 'a': step 'own': ZeroDivisionError: division by zero "
+        "(extras.py, line 3)"
+    )
     assert source["rows"] == []
     project.plugin("from stagepipe import step\n@step\ndef own(frame): raise SystemExit\n", "own")
     assert "SystemExit" in project.run("preview", code=1).stdout

@@ -173,7 +173,10 @@ def test_what_goes_wrong_in_a_thread_is_told(waiting: Any) -> None:
     declare(waiting, '"fails"', cap=2)
     ended = waiting.command()
     assert ended.code == 1
-    assert "stage 'wait', chunk 0 (landing/0.csv): step 'fails': no answer" in ended.message
+    assert (
+        "stage 'wait', chunk 0 (landing/0.csv): step 'fails': TimeoutError: no answer"
+        in ended.message
+    )
 
 
 @pytest.mark.parametrize("words", [("--json",), ()], ids=["json", "text"])

@@ -34,9 +34,10 @@ def do(project: Any, monkeypatch: pytest.MonkeyPatch, body: str, decorator: str 
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("raise ValueError('no luck')", "step 'own': no luck"),
-        ("raise KeyError", "step 'own': KeyError"),
-        ("raise KeyError('x')", "step 'own': KeyError: 'x'"),
+        ("raise ValueError('no luck')", "step 'own': ValueError: no luck"),
+        ("raise KeyError", "step 'own': KeyError ("),
+        ("raise KeyError('x')", "own.py, line 8)"),
+        ("raise KeyError('x')", "step 'own': KeyError: 'x' ("),
         ("sys.exit(0)", "step 'own': SystemExit: 0"),
         ("raise KeyboardInterrupt", "step 'own': KeyboardInterrupt"),
         ("return None", "step 'own' returned a NoneType, not a polars DataFrame"),
@@ -51,7 +52,7 @@ def do(project: Any, monkeypatch: pytest.MonkeyPatch, body: str, decorator: str 
             "class Odd(Exception):\n"
             "    def __init__(self, one, two): super().__init__(one)\n"
             "raise Odd(1, 2)",
-            "step 'own': 1",
+            "step 'own': Odd: 1",
         ),
         ("raise RuntimeError('\\udcff')", "step 'own'"),
     ],

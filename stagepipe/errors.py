@@ -100,7 +100,12 @@ class RunError(StagepipeError):
 
 
 class TaskError(RunError):
-    """A task failed where no dead letter can stand for it."""
+    """A task failed where no dead letter can stand for it. Where several failed, `faults` holds
+    the first few, for those who see no message of theirs but this one."""
+
+    def __init__(self, message: str, hint: str | None = None, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(message, hint)
+        self.faults = tuple(faults)
 
 
 class BudgetError(RunError):

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from stagepipe.record.ledger import Ledger
 
 COUNTS = ("read", "added", "written", "rejected", "dropped")
+FEW = 3
+"""Of failed tasks: the others are seldom different."""
 TASK_COUNTS = ("made", "taken", "dead", "retried")
 
 
@@ -97,7 +99,7 @@ def _lines(place: History, row: Row, about: Mapping[str, Any]) -> Iterator[str]:
     yield from _block("steps", _steps(about["stages"]))
     yield from _block("sources", _sources(about["sources"]))
     yield from _block("dead letters", _dead(about["dead_letters"]))
-    yield from _block("failed tasks", _failed(place, row, about["failed_tasks"]))
+    yield from _block("failed tasks", _failed(place, row, about))
     yield from _block("rejects", _rejects(place, row, about))
     yield from _block("outputs", _outputs(place, row, about["outputs"]))
     yield from _block("where the time went: stages, and work of all workers", time_lines(about))
@@ -173,8 +175,14 @@ def _dead(letters: Sequence[Row]) -> list[str]:
     return [f"{letter['file']}: {letter['reason']}" for letter in letters]
 
 
-def _failed(place: History, row: Row, tasks: Sequence[Row]) -> list[str]:
-    lines = [str(task["error"]) for task in tasks]
+def _failed(place: History, row: Row, about: Mapping[str, Any]) -> list[str]:
+    """The first failed tasks, without the one that the run's error tells of already."""
+    errors = [str(task["error"]) for task in about["failed_tasks"]]
+    told = about["error"]["message"] if about["error"] else ""
+    others = [error for error in errors if not told.startswith(error)]
+    lines = others[:FEW]
+    if len(others) > FEW:
+        lines.append(f"and {number(len(others) - FEW)} more like it")
     path = tracebacks_path(place.state, row["run"])
     return [*lines, f"tracebacks: {path_here(path)}"] if path.exists() else lines
 

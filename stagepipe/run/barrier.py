@@ -7,10 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from stagepipe.declare import Errors
-from stagepipe.errors import TaskError
+from stagepipe.errors import Fault, TaskError
 from stagepipe.model import EVERYTHING, Chunk, Failure, InputFile, Receipt, printable
 from stagepipe.plan.work import StageWork
 from stagepipe.record import balance
+
+FEW = 3
+"""So many failed tasks are told of; the others are seldom different."""
 
 
 def over_budget(errors: Errors, receipts: Sequence[Receipt], dead: Mapping[str, str]) -> str | None:
@@ -102,9 +105,16 @@ def _named(receipt: Receipt, chunks: Sequence[Chunk]) -> str:
 
 
 def task_error(failures: Sequence[Failure]) -> TaskError:
-    """One error for all tasks of a stage that failed."""
-    first = min(failures, key=lambda failure: failure.chunk)
-    others = len(failures) - 1
-    more = f" (and {others} more task{'s' * (others > 1)} failed)" if others else ""
+    """One error for all tasks of a stage that failed: its message is the first one's, its faults
+    are those of the first few."""
+    ordered = sorted(failures, key=lambda failure: failure.chunk)
+    first, others = ordered[0], len(ordered) - 1
     hint = first.hint or "finished parts are kept: mend it and run again"
-    return TaskError(first.message + more, hint)
+    if not others:
+        return TaskError(first.message, hint)
+    more = f" (and {others} more {'task' if others == 1 else 'tasks'} failed)"
+    told = [Fault(failure.message) for failure in ordered[:FEW]]
+    if len(ordered) > FEW:
+        told.append(Fault(f"and {len(ordered) - FEW:,} more like it"))
+        hint += "; with --fail-fast a run stops at the first failure"
+    return TaskError(first.message + more, hint, told)

@@ -108,7 +108,7 @@ class Journal:
         if isinstance(result, Failure):
             source = printable(task.chunk.source)
             places = {"stage": stage.name, "chunk": task.chunk.index, "source": source}
-            log.error("%s", result.message, extra=places)
+            log.info("%s", result.message, extra=places)  # the run's own error tells it at the end
             if result.traceback:
                 log.debug("its traceback", extra={**places, "traceback": result.traceback})
             with suppress(OSError):  # the failure itself is told in any case

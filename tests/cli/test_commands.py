@@ -411,6 +411,36 @@ def test_a_step_that_fails_says_where(project) -> None:
     assert "    return look(frame)\n" in kept
 
 
+FAILS = "from stagepipe import step\n@step\ndef own(frame):\n    raise ValueError(frame.height)\n"
+
+
+@pytest.mark.parametrize(("files", "others"), [(1, []), (2, [1]), (3, [1, 2]), (6, [1, 2])])
+def test_a_fault_in_every_chunk_is_told_of_a_few_times(project, files, others) -> None:
+    """Each sentence stands there once, the first three of them; then it is said how many more."""
+    project.plugin(FAILS, "own")
+    (project.folder / "a.csv").unlink()
+    for number in range(files):
+        project.write(f"in/{number}.csv", "id,word\n" + "1,one\n" * 150)
+    text = (project.folder / "pipeline.toml").read_text()
+    text = text.replace('files = "a.csv"', 'files = "in/*.csv"')
+    project.write("pipeline.toml", text.replace("jobs = 1", 'jobs = 1\nchunk_size = "1kB"'))
+    chunk = "stage 'parse', chunk {} "
+    done = project.run("run", code=1)
+    lines = done.stderr.splitlines()
+    lines = lines[lines.index(next(line for line in lines if line.startswith("error: "))) :]
+    assert [line for line in done.stderr.splitlines() if "step 'own'" in line] == lines[
+        : len(others) + 1
+    ]
+    assert lines[0].startswith("error: " + chunk.format(0))
+    for number, line in zip(others, lines[1:], strict=False):
+        assert line.startswith(chunk.format(number))
+    assert ("and 3 more like it" in lines) == ("--fail-fast" in lines[-1]) == (files == 6)
+    shown = project.run("show").stdout
+    assert shown.count(chunk.format(0)) == 1
+    assert shown.count("step 'own'") == min(files, 4)
+    assert ("  and 2 more like it\n" in shown) == (files == 6)
+
+
 def test_a_folder_whose_name_is_no_utf8(project) -> None:
     """No part can be written below it, so a run is refused with the key that helps; with parts and
     history elsewhere it succeeds, and can be looked back at."""

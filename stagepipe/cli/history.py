@@ -127,6 +127,7 @@ def settings_of(file: Path) -> Row:
 def run_object(row: Row) -> Row:
     """A run as JSON: the words of `run --json`, and when it was."""
     rows = {name: row[name] for name in ("read", "added", "written", "rejected", "dropped")}
+    skipped = row.get("skipped", 0)  # none before version 3
     error = row["error"] and {"message": row["error"], "hint": row["hint"]}
     return {
         "run": row["run"],
@@ -137,7 +138,7 @@ def run_object(row: Row) -> Row:
         "seconds": row["seconds"],
         "jobs": row["jobs"],
         "rows": rows,
-        "files": {"read": row["files"] - row["dead"], "skipped": 0, "dead": row["dead"]},
+        "files": {"read": row["files"] - row["dead"], "skipped": skipped, "dead": row["dead"]},
         "rejects": row["rejects"],
         "error": error,
     }

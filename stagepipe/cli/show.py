@@ -116,7 +116,8 @@ def _head(about: Mapping[str, Any]) -> Iterator[str]:
         yield field("rows", ", ".join(f"{number(rows[name])} {name}" for name in COUNTS))
     files = about["files"]
     dead = f", {count(files['dead'], 'dead letter')}" if files["dead"] else ""
-    yield field("files", f"{number(files['read'])} read{dead}")
+    skipped = f", {number(files['skipped'])} skipped" if files["skipped"] else ""
+    yield field("files", f"{number(files['read'])} read{skipped}{dead}")
     if about["error"]:
         yield field("error", about["error"]["message"])
         if about["error"]["hint"]:

@@ -126,16 +126,19 @@ class Ledger:
         *,
         dead: int = 0,
         files: int | None = None,
+        skipped: int = 0,
         rejects: str | None = None,
         error: tuple[str, str | None] | None = None,
     ) -> None:
-        """Note how a run ended; `files` are those it came to, where it did not come to all."""
+        """Note how a run ended; `files` are those it came to, where it did not come to all,
+        `skipped` those that it left out."""
         message, hint = error or (None, None)
         values = {
             "status": status,
             "ended": _now(),
             "seconds": seconds,
             "dead": dead,
+            "skipped": skipped,
             "rejects": rejects,
             "error": message,
             "hint": hint,
@@ -266,10 +269,13 @@ class Ledger:
         )
 
     def sources(self, run: str) -> list[Row]:
-        """What each source gave: files, records, rows, rejects and bytes."""
+        """What each source gave: files, records, rows, rejects (of steps too) and bytes."""
         return self._rows(
             'SELECT source, count(DISTINCT path) AS files, sum("end" - start) AS bytes, '
-            "sum(records) AS records, sum(rows) AS rows, sum(rejected) AS rejected, "
+            "sum(records) AS records, sum(rows) AS rows, "
+            # Of a run that failed the rejects of steps may not have been collected.
+            "max(sum(rejected), (SELECT coalesce(sum(records), 0) FROM rejects "
+            "WHERE rejects.run = files.run AND rejects.source = files.source)) AS rejected, "
             "count(DISTINCT CASE WHEN dead IS NOT NULL THEN path END) AS dead "
             "FROM files WHERE run = ? GROUP BY source ORDER BY source",
             run,

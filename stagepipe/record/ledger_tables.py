@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 2
+VERSION = 3
 
 TABLES = """
 CREATE TABLE runs (
@@ -17,7 +17,7 @@ CREATE TABLE runs (
     jobs INTEGER NOT NULL,
     pid INTEGER NOT NULL,
     read INTEGER, added INTEGER, written INTEGER, rejected INTEGER, dropped INTEGER,
-    files INTEGER NOT NULL, dead INTEGER NOT NULL DEFAULT 0,
+    files INTEGER NOT NULL, dead INTEGER NOT NULL DEFAULT 0, skipped INTEGER NOT NULL DEFAULT 0,
     rejects TEXT,
     error TEXT, hint TEXT
 ) STRICT;
@@ -82,5 +82,8 @@ CREATE TABLE outputs (
 ) STRICT;
 """
 
-MIGRATIONS = {1: "ALTER TABLE stages ADD COLUMN rejected_by TEXT NOT NULL DEFAULT '{}';"}
+MIGRATIONS = {
+    1: "ALTER TABLE stages ADD COLUMN rejected_by TEXT NOT NULL DEFAULT '{}';",
+    2: "ALTER TABLE runs ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0;",
+}
 """What makes of a ledger of a version one of the next."""

@@ -202,6 +202,7 @@ class Journal:
                 result.seconds,
                 dead=result.files_dead,
                 files=result.files_read + result.files_dead,
+                skipped=result.files_skipped,
                 rejects=result.rejects,
                 error=(error.message, error.hint) if error else None,
             )

@@ -240,6 +240,8 @@ def test_json_says_what_is_skipped(letters: Any) -> None:
     assert "    landing/a.csv\n" in cli(letters, "plan", "-v").stdout
     ended = letters.command()
     assert ended.json["files"] == {"read": 1, "skipped": 2, "dead": 0}
+    assert json.loads(cli(letters, "show", "--json").stdout)["files"] == ended.json["files"]
+    assert "1 read, 2 skipped\n" in cli(letters, "show").stdout
     assert ended.json["rows"]["written"] == 1
     assert ended.json["outputs"][0]["rows"] == 10
     assert "nothing to do" in cli(letters, "plan").stdout

@@ -399,6 +399,10 @@ def test_show_and_rejects_count_them(picky: Any) -> None:
     found = [each for each in shown["reject_counts"] if each["reason"] == "three"]
     assert {each["stage"] for each in found} == {"stage1"}
     assert sum(each["records"] for each in found) == count
+    of_sources = {each["source"]: each["rejected"] for each in shown["sources"]}
+    assert sum(of_sources.values()) == ended.json["rows"]["rejected"]
+    of_b = sum(found["records"] for found in shown["reject_counts"] if found["source"] == "b")
+    assert of_sources["b"] == of_b > 0
     listed = cli(project, "rejects", "--csv", "--source", "b").stdout
     assert listed.count(",stage1,") == sum(n % 3 == 0 for n, _, _ in rows if n // 1000 == 1)
 

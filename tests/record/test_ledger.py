@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from stagepipe.cli.history import run_object
 from stagepipe.model import InputFile, Output, PartFile, Receipt, Rows, SegmentCount
 from stagepipe.record.ledger import Ledger, LedgerError
 from stagepipe.record.ledger_tables import VERSION
@@ -124,24 +125,34 @@ def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     assert "only history is lost" in (caught.value.hint or "")
 
 
-def test_a_ledger_of_version_1_is_read_and_goes_on(tmp_path: Path) -> None:
+OLDER = {
+    1: "ALTER TABLE stages DROP COLUMN rejected_by; ALTER TABLE runs DROP COLUMN skipped;",
+    2: "ALTER TABLE runs DROP COLUMN skipped;",
+}
+
+
+@pytest.mark.parametrize("version", OLDER)
+def test_a_ledger_of_an_older_version_is_read_and_goes_on(tmp_path: Path, version: int) -> None:
     """A look leaves it as it is; the next run brings it up to date, and its history stays."""
     path = tmp_path / "ledger.sqlite"
     with Ledger(path) as ledger:
         ledger.begin_run("r1", "p", None, 1, 1)
         ledger.add_stage("r1", 0, STAGE, Rows(1, 0, 0, 1, 0))
     with closing(sqlite3.connect(path)) as db:
-        db.execute("ALTER TABLE stages DROP COLUMN rejected_by")
-        db.execute("PRAGMA user_version = 1")
+        db.executescript(f"{OLDER[version]} PRAGMA user_version = {version};")
+    before = {} if version == 1 else {"check": 1}
     with Ledger(path, must_exist=True) as ledger:
-        assert ledger.stages("r1")[0]["rejected_by"] == {}
+        assert ledger.stages("r1")[0]["rejected_by"] == before
+        assert run_object(ledger.run("r1"))["files"]["skipped"] == 0
     with closing(sqlite3.connect(path)) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert db.execute("PRAGMA user_version").fetchone() == (version,)
     for run in ("r2", "r3"):
         with Ledger(path) as ledger:
             ledger.begin_run(run, "p", None, 1, 1)
             ledger.add_stage(run, 0, STAGE, Rows(1, 0, 0, 1, 0))
-            assert ledger.stages("r1")[0]["rejected_by"] == {}
+            ledger.end_run(run, "succeeded", Rows(1, 0, 0, 1, 0), 1.0, skipped=4)
+            assert run_object(ledger.run(run))["files"]["skipped"] == 4
+            assert ledger.stages("r1")[0]["rejected_by"] == before
             assert ledger.stages(run)[0]["rejected_by"] == {"check": 1}
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)

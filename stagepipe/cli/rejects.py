@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +46,9 @@ def command(
     as_csv, as_json = _format(ctx, as_csv, as_json)
     out = session().out
     place = History.find(pipeline, state)
-    with place.open(run) as (_, row):
+    with place.open(run) as (ledger, row):
+        if source is not None:
+            _check_source(source, ledger.source_names())
         path = place.path(row["rejects"], row) if row["rejects"] else None
     if path is not None and not path.exists():
         raise UsageError(
@@ -63,6 +65,15 @@ def command(
         with out.stream() as stream:
             for line in _lines(found, row, source):
                 stream.write(shown(line) + "\n")
+
+
+def _check_source(source: str, known: Sequence[str]) -> None:
+    """Raises UsageError for a source that there never was."""
+    if source not in known:
+        from stagepipe.declare.words import did_you_mean
+
+        there_are = f"there are: {', '.join(known)}" if known else "nothing was read yet"
+        raise UsageError(f"there is no source {source!r}{did_you_mean(source, known)}", there_are)
 
 
 def _format(ctx: click.Context, as_csv: bool, as_json: bool) -> tuple[bool, bool]:

@@ -281,6 +281,11 @@ class Ledger:
             run,
         )
 
+    def source_names(self) -> list[str]:
+        """The sources of which any run has read a file."""
+        rows = self._rows("SELECT DISTINCT source FROM files ORDER BY source")
+        return [row["source"] for row in rows]
+
     def dead_letters(self, run: str) -> list[Row]:
         """The files of which nothing could be made, and why."""
         return self._rows(

@@ -80,7 +80,9 @@ def test_the_whole_way_for_people(project) -> None:
     rows = list(csv.reader(io.StringIO(project.run("rejects", "--csv").stdout)))
     assert tuple(rows[0]) == Reject._fields
     assert len(rows) == 2
-    assert project.run("rejects", "--source", "b", "--csv").stdout.count("\n") == 1
+    assert project.run("rejects", "--source", "a", "--csv").stdout.count("\n") == 2
+    wrong = project.run("rejects", "--source", "A", code=2).stderr
+    assert wrong == "error: there is no source 'A'; did you mean 'a'?\nhint: there are: a\n"
 
 
 def test_time_is_told_where_it_was_spent(project) -> None:

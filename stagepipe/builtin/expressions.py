@@ -34,13 +34,20 @@ _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 
 @functools.lru_cache(maxsize=256)
 def row_expression(text: str) -> pl.Expr:
-    """The expression that a text is. Raises ValueError when it looks at more than one row, or at
-    the clock, and polars' own errors when it is none."""
+    """The expression that a text is. Raises ValueError when it is none, or looks at more than one
+    row, or at the clock."""
+    if not text.strip():
+        raise ValueError("'expression' must not be empty")
     if clock := _CLOCK.search(_QUOTED.sub("", text)):
         raise ValueError(
             f"{clock.group().rstrip('( ')} in {text!r} would give another result in each run"
         )
-    expression = pl.sql_expr(text)
+    try:
+        expression = pl.sql_expr(text)
+    except (pl.exceptions.SQLInterfaceError, pl.exceptions.SQLSyntaxError) as error:
+        why = str(error).partition("\n")[0]
+        why = "" if why.startswith("unable to parse") else f": {why}"
+        raise ValueError(f"{text!r} is no expression of polars SQL{why}") from error
     tree = json.loads(expression.meta.serialize(format="json"))
     if found := sorted(_MANY_ROWS.intersection(_nodes(tree))):
         raise ValueError(

@@ -50,6 +50,9 @@ def rename(frame: pl.DataFrame, *, columns: dict[str, str]) -> pl.DataFrame:
     Args:
         columns: new names by old names.
     """
+    check_names(frame.columns, columns, "columns")
+    names = [columns.get(name, name) for name in frame.columns]
+    check_distinct(names, "give one of them another name, or drop one first")
     return frame.rename(columns)
 
 

@@ -67,6 +67,38 @@ def test_rename_and_select():
 
 
 @pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"flight": ""}, "the name of a column must not be empty"),
+        ({"flight": "day"}, "two columns of the result would be named 'day': give one"),
+        ({"flight": "x", "zip": "x"}, "two columns of the result would be named 'x': give one"),
+        ({}, "'columns' must name at least one column"),
+    ],
+)
+def test_rename_says_what_is_wrong(columns, message):
+    """Before there are rows, and in our words. Two names may change places."""
+    with pytest.raises(ValueError, match=message):
+        rename(FLIGHTS.clear(), columns=columns)
+    swapped = rename(FLIGHTS, columns={"day": "zip", "zip": "day"})
+    assert swapped.columns == ["flight", "carrier", "zip", "day"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("", "'expression' must not be empty"),
+        (" ", "'expression' must not be empty"),
+        ("flight +", "'flight \\+' is no expression of polars SQL$"),
+        ("SELECT 1", "'SELECT 1' is no expression of polars SQL: expected an expression"),
+    ],
+)
+def test_a_text_that_is_no_expression_is_named(expression, message):
+    """In our words, as far as polars has none that help."""
+    with pytest.raises(ValueError, match=message):
+        filter(FLIGHTS, expression=expression)
+
+
+@pytest.mark.parametrize(
     ("expression", "flights"),
     [
         ("flight > 1", [3, 2, 4]),

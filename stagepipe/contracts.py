@@ -276,10 +276,14 @@ class Sink(Protocol):
     def options(self) -> type: ...  # noqa: D102 - see above
 
     def faults(
-        self, options: Mapping[str, Any], *, is_file: bool, columns: Sequence[str] | None = None
+        self,
+        options: Mapping[str, Any],
+        *,
+        is_file: bool,
+        columns: Mapping[str, pa.DataType] | None = None,
     ) -> Iterable[tuple[str, str]]:
         """What the options, each of its type, cannot be, as (key, message). Called at `check`, and
-        again with the names of the columns where these are known before the run."""
+        again with the columns and their types where these are known before the run."""
         ...
 
     def keeps_rows(self, options: Mapping[str, Any]) -> bool:

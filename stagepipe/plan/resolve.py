@@ -301,8 +301,7 @@ def try_steps(pipeline: Pipeline, found: Found, table: TableSpec) -> list[Fault]
     """
     from stagepipe.plugins import load_step
 
-    columns = [column.name for column in table.columns]
-    columns += [f"_{name}" for name in table.provenance]
+    columns = dict(_columns(table))
     frame: Any = None  # polars is loaded only where there are steps
     faults: list[Fault] = []
     for index, stage in enumerate(found.stages):
@@ -322,7 +321,8 @@ def try_steps(pipeline: Pipeline, found: Found, table: TableSpec) -> list[Fault]
                 location = ("stage", index, "steps", position)
                 text = f"step {step.where.name!r} makes a column {RECORD!r}: the name is reserved"
                 return [*faults, fault_at(pipeline, location, text)]
-        columns = columns if frame is None else frame.columns
+        if frame is not None:
+            columns = dict(zip(frame.columns, frame.to_arrow().schema.types, strict=True))
         declared = pipeline.stages[index].sink
         if declared is not None and stage.sink is not None:
             sink: Sink = found.plugins.sink(stage.sink)
@@ -338,6 +338,10 @@ def _empty_frame(table: TableSpec) -> pl.DataFrame:
     import polars as pl
     import pyarrow as pa
 
-    added = [(f"_{name}", provenance_type(name)) for name in table.provenance]
-    columns = [(c.name, c.arrow_type) for c in table.columns]
-    return pl.DataFrame(pl.from_arrow(pa.schema([*columns, *added]).empty_table()))
+    return pl.DataFrame(pl.from_arrow(pa.schema(list(_columns(table))).empty_table()))
+
+
+def _columns(table: TableSpec) -> Iterator[tuple[str, pa.DataType]]:
+    """The columns of what a reader gives, with those that say where a row is from."""
+    yield from ((column.name, column.arrow_type) for column in table.columns)
+    yield from ((f"_{name}", provenance_type(name)) for name in table.provenance)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from stagepipe.builtin import stagepipe_sinks
+from stagepipe.errors import PipelineError
 
 FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("parquet", {"compression_level": 99, "compression": "gzip"}, "compression_level"),
@@ -38,3 +42,44 @@ def test_one_file_has_no_partitions() -> None:
 @pytest.mark.parametrize("use", ["parquet", "csv", "arrow"])
 def test_without_options_nothing_is_wrong(use: str) -> None:
     assert not list(stagepipe_sinks()[use].faults({}, is_file=False))
+
+
+ODD_TYPES = {
+    "list": [pa.list_(pa.int64()), pa.large_list(pa.string()), pa.list_(pa.int8(), 2)],
+    "struct": [pa.struct({"a": pa.int64()})],
+    "binary": [pa.binary(), pa.large_binary(), pa.binary(3)],
+    "duration": [pa.duration("us")],
+}
+ODD = [(word, kind) for word, kinds in ODD_TYPES.items() for kind in kinds]
+
+
+@pytest.mark.parametrize(("word", "kind"), ODD)
+@pytest.mark.parametrize(
+    ("use", "options", "key"),
+    [("csv", {}, "use"), ("parquet", {"partition_by": ("odd",)}, "partition_by")],
+)
+def test_what_has_no_text_is_refused(
+    word: str, kind: pa.DataType, use: str, options: dict[str, Any], key: str
+) -> None:
+    """By `check` where the types are known, and else by the worker, with the column and its type.
+    Parquet and Arrow keep such columns as they are."""
+    columns = {"id": pa.int64(), "odd": kind}
+    sink = stagepipe_sinks()[use]
+    ((found, message),) = sink.faults(options, is_file=False, columns=columns)
+    assert found == key
+    assert re.search(f"'odd',? (which )?is of type {word}, ", message)
+    table = pa.schema(list(columns.items())).empty_table()
+    with pytest.raises(ValueError, match=re.escape(message)):
+        sink.encode(table, options, lambda: Path("nowhere"))
+    for other in ("parquet", "arrow"):
+        assert not list(stagepipe_sinks()[other].faults({}, is_file=False, columns=columns))
+
+
+def test_check_knows_the_types(project: Any) -> None:
+    """Those of the schema, and those that built-in steps make."""
+    sink = 'sink = { use = "csv", path = "t" }'
+    step = '{ use = "derive", column = "took", expression = "day - day" }'
+    project.declare(columns='day = "date"', stages=sink, first=step)
+    project.letters("a.csv", range(3))
+    with pytest.raises(PipelineError, match="column 'took' is of type duration, which CSV cannot"):
+        project.plan()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -256,3 +257,14 @@ def test_the_rows_of_all_partitions_sum_up(tmp_path: Path) -> None:
     assert len({each.folder for each in encoded}) == len(ODD)
     found = pl.read_parquet(tmp_path / "*.parquet")["n"]
     assert sorted(found) == list(range(table.num_rows))
+
+
+def test_small_decimals_are_written_plainly() -> None:
+    """No reader takes 1.200E-7 for the decimal that it was."""
+    values = pa.array([Decimal("0.0000001200"), Decimal("-12"), None], pa.decimal128(20, 10))
+    table = pa.table({"id": [1, 2, 3], "d": values})
+    assert [folder for folder, _ in partitions(table, ["d"])] == [
+        "d=0.0000001200",
+        "d=-12.0000000000",
+        "d=__HIVE_DEFAULT_PARTITION__",
+    ]

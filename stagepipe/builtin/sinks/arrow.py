@@ -33,7 +33,11 @@ class ArrowSink:
     options = ArrowOptions
 
     def faults(
-        self, options: Mapping[str, Any], *, is_file: bool, columns: Sequence[str] | None = None
+        self,
+        options: Mapping[str, Any],
+        *,
+        is_file: bool,
+        columns: Mapping[str, pa.DataType] | None = None,
     ) -> Iterable[tuple[str, str]]:
         """Nothing beyond the options' types."""
         del options, is_file, columns

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stagepipe.builtin.sinks.kinds import without_text
 from stagepipe.contracts import Encoded, Place
 from stagepipe.model import Output, Part
 
@@ -42,15 +43,21 @@ class CsvSink:
     options = CsvOptions
 
     def faults(
-        self, options: Mapping[str, Any], *, is_file: bool, columns: Sequence[str] | None = None
+        self,
+        options: Mapping[str, Any],
+        *,
+        is_file: bool,
+        columns: Mapping[str, pa.DataType] | None = None,
     ) -> Iterable[tuple[str, str]]:
-        """Options that no file could be read back with."""
-        del is_file, columns
+        """Options that no file could be read back with, and columns that text cannot hold."""
+        del is_file
         given = CsvOptions(**options)
         if len(given.delimiter) != 1 or given.delimiter in '"\r\n' or not given.delimiter.isascii():
             yield "delimiter", f"delimiter is {given.delimiter!r}: it must be one ASCII character"
         if any(letter in given.null_value for letter in ('"', "\r", "\n", given.delimiter)):
             yield "null_value", "null_value must hold no quote, no line end and no delimiter"
+        if columns is not None and (wrong := _unfit(columns)):
+            yield "use", wrong
 
     def keeps_rows(self, options: Mapping[str, Any]) -> bool:
         """Text has lost the types."""
@@ -60,12 +67,15 @@ class CsvSink:
     def encode(
         self, table: pa.Table, options: Mapping[str, Any], new_file: Callable[[], Path]
     ) -> Sequence[Encoded]:
-        """Write the table; the records that the bytes hold are counted in them."""
+        """Write the table; the records that the bytes hold are counted in them. Raises
+        ValueError for a column that text cannot hold."""
         import polars as pl
 
         from stagepipe.builtin.csv.structure import Structure
 
         given = CsvOptions(**options)
+        if wrong := _unfit(dict(zip(table.column_names, table.schema.types, strict=True))):
+            raise ValueError(wrong)
         frame = pl.DataFrame(pl.from_arrow(table))
         # A line without a byte would be no record.
         is_bare = frame.width == 1 and not given.null_value
@@ -95,6 +105,17 @@ class CsvSink:
         """Show the parts as one file with one header, or as a folder of files."""
         del options
         return place.publish_joined(parts, _join) if place.is_file else place.publish(parts)
+
+
+def _unfit(columns: Mapping[str, pa.DataType]) -> str | None:
+    """Why these columns cannot be written as text, if they cannot."""
+    for name, kind in columns.items():
+        if word := without_text(kind):
+            return (
+                f"column {name!r} is of type {word}, which CSV cannot hold: make text of it in a "
+                'step, drop it, or write use = "parquet" or "arrow"'
+            )
+    return None
 
 
 def _join(parts: Sequence[Part], target: Path) -> int:

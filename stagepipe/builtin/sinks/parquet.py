@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from stagepipe.builtin.sinks.kinds import without_text
 from stagepipe.contracts import Encoded, Place
 from stagepipe.model import Output, Part
 
@@ -56,7 +58,11 @@ class ParquetSink:
     options = ParquetOptions
 
     def faults(
-        self, options: Mapping[str, Any], *, is_file: bool, columns: Sequence[str] | None = None
+        self,
+        options: Mapping[str, Any],
+        *,
+        is_file: bool,
+        columns: Mapping[str, pa.DataType] | None = None,
     ) -> Iterable[tuple[str, str]]:
         """What the options cannot be together."""
         given = ParquetOptions(**options)
@@ -167,7 +173,7 @@ def partitions(table: pa.Table, by: Sequence[str]) -> Iterator[tuple[str, pa.Tab
         return
     import polars as pl
 
-    if wrong := _unfit(by, table.column_names):
+    if wrong := _unfit(by, dict(zip(table.column_names, table.schema.types, strict=True))):
         raise ValueError(wrong)
     keys = pl.DataFrame(pl.from_arrow(table.select(list(by))))
     keys.columns = [f"key {index}" for index in range(keys.width)]  # whatever they are called
@@ -179,9 +185,9 @@ def partitions(table: pa.Table, by: Sequence[str]) -> Iterator[tuple[str, pa.Tab
         yield "/".join(_folder(name, None) for name in by), table.drop_columns(list(by))
 
 
-def _unfit(by: Sequence[str], columns: Sequence[str] | None) -> str | None:
-    """Why a table cannot be partitioned so, if it cannot; `columns` are its own where they are
-    known."""
+def _unfit(by: Sequence[str], columns: Mapping[str, pa.DataType] | None) -> str | None:
+    """Why a table cannot be partitioned so, if it cannot; `columns` are its own, with their types,
+    where they are known."""
     for name in filter(_ODD_NAME.match, by):
         return (
             f"partition_by names {name!r}: many readers skip folders that begin with '_' or '.', "
@@ -192,6 +198,11 @@ def _unfit(by: Sequence[str], columns: Sequence[str] | None) -> str | None:
     for name in by:
         if name not in columns:
             return f"partition_by names {name!r}; the columns are: {', '.join(columns)}"
+        if word := without_text(columns[name]):
+            return (
+                f"partition_by names {name!r}, which is of type {word}, and no reader would know "
+                "it by the name of a folder: name another column, or make text of it in a step"
+            )
     if by and len(set(by)) == len(set(columns)):
         return "partition_by names every column: no rows would be left in the files"
     return None
@@ -203,6 +214,7 @@ def _folder(name: str, value: Any) -> str:
     elif isinstance(value, bool):
         text = str(value).lower()
     else:
+        value = format(value, "f") if isinstance(value, Decimal) else value  # not 1.200E-7
         # All that could lead elsewhere, or be taken for something else, becomes %NN.
         text = quote(str(value), safe=" :+,")
         text = text.replace("__", "%5F_") if text == NULL_PARTITION else text

@@ -266,6 +266,30 @@ def test_a_default_is_checked_and_a_bad_value_never_becomes_it():
     ]
 
 
+def test_a_pattern_that_is_none_is_told_before_the_default_is_tried():
+    """There is nothing to hold the default against."""
+    spec = TableSpec((ColumnSpec("v", "v", TEXT, checks=(("pattern", "(?=a)"),), default="a"),))
+    ((_, key, message),) = CsvReader().faults(spec)
+    assert key == "pattern"
+    assert message.startswith("pattern of column 'v' is none that RE2 takes: ")
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r", "\r\n"])
+@pytest.mark.parametrize("kind", [INT, D12, STAMP, TIME])
+def test_a_line_end_in_a_value_moves_no_other_value(ends, kind):
+    """Two values in one field and none in another are as many as there are rows."""
+    text = {STAMP: "2024-12-31", TIME: "10:11"}.get(kind, "1")
+    result = column_of([f"{text}{ends}{text}", ""], kind, trim=True, null_values=("NA",))
+    assert [r.value for r in result.rejects] == [f"{text}{ends}{text}", ""]
+    assert result.table.num_rows == 0
+
+
+def test_a_null_word_with_blanks_around_it_means_nothing_with_trim():
+    """No field is such a word any more when null words are looked for."""
+    result = column_of([" ", "NA"], TEXT, trim=True, null_values=(" ", "NA"))
+    assert result.table["v"].to_pylist() == ["", None]
+
+
 def test_blanks_are_left_out_before_null_words_are_looked_for():
     """Quotes do not keep them; without trim they count."""
     columns = (ColumnSpec("v", "v", TEXT), ColumnSpec("n", "n", INT, default=0))

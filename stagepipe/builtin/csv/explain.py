@@ -127,6 +127,7 @@ def _type_faults(
 ) -> Iterator[dict[int, Fault]]:
     """For each column of the spec: the faults of values that do not fit the type, by row."""
     rows = _with_fields(records)
+    is_null = notation.is_null
     for column, position in zip(layout.spec.columns, layout.positions, strict=True):
         faults: dict[int, Fault] = {}
         if position is not None:
@@ -134,7 +135,7 @@ def _type_faults(
             for row in rows:
                 text = records[row].fields[position]  # type: ignore[index]
                 if _is_utf8(text):
-                    if not notation.is_null(text):
+                    if not is_null(text):
                         present.append((row, text))
                 else:
                     faults[row] = Fault("encoding", column.name, printable(text))

@@ -19,11 +19,12 @@ import pyarrow.compute as pc
 
 from stagepipe.builtin import checks
 from stagepipe.builtin.csv import convert, formats
+from stagepipe.builtin.csv.search import is_found
 from stagepipe.contracts import ColumnSpec, TableSpec
 
 BLANKS = " \t"
-_PLAIN = r"\A[-+.:0-9A-Za-z ]+\z"
-"""Texts that may stand in a CSV file without quotes; no value but a string looks otherwise."""
+_NOT_PLAIN = r"[^-+.:0-9A-Za-z \n]"
+"""What no value but a string has in it, so that it needs no quotes in a file of lines."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,14 @@ class Notation:
             return True
         if pa.types.is_boolean(kind):
             return self.true_values is not None or self.false_values is not None
-        has_comma = self.decimal_sign != "." and not pa.types.is_integer(kind)
-        return _is_number(kind) and (has_comma or self.thousands is not None)
+        return self._has_signs(kind)
+
+    def _has_signs(self, kind: pa.DataType) -> bool:
+        """Whether numbers of the type may have signs that the converter does not know."""
+        if pa.types.is_integer(kind):
+            return self.thousands is not None
+        is_number = pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+        return is_number and (self.decimal_sign != "." or self.thousands is not None)
 
     def typed(
         self, read: pa.ChunkedArray, column: ColumnSpec, *, is_examined: bool = False
@@ -119,6 +126,8 @@ class Notation:
             return pa.array([], column.arrow_type)
         lines = pc.binary_join(pa.ListArray.from_arrays([0, len(plain)], plain), "\n")
         data = lines[0].as_buffer().to_pybytes()
+        if data.count(b"\n") != len(plain) - 1 or is_found(_NOT_PLAIN, data):
+            raise pa.ArrowInvalid(f"a value does not fit {column.arrow_type}")
         table = convert.parse(data, [column.arrow_type], delimiter=",", quote="", null_values=[])
         if table.num_rows != len(plain) or not (
             is_examined or convert.is_trustworthy(table, data, delimiter=",", quote="")
@@ -134,11 +143,9 @@ class Notation:
             return formats.as_iso(texts, column.format, kind)
         if pa.types.is_boolean(kind):
             return self._plain_truths(texts)
-        if _is_number(kind):
+        if self._has_signs(kind):
             return self._plain_numbers(pc.utf8_trim(texts, characters=BLANKS))
-        if pa.types.is_string(kind):
-            return texts
-        return _only(texts, pc.match_substring_regex(texts, _PLAIN))
+        return texts
 
     def _plain_truths(self, texts: pa.Array) -> pa.Array:
         true = convert.TRUE_WORDS if self.true_values is None else self.true_values
@@ -211,9 +218,3 @@ def filled(values: Any, column: ColumnSpec) -> Any:
 
 def _only(texts: pa.Array, is_right: pa.Array) -> pa.Array:
     return pc.if_else(is_right, texts, pa.scalar(None, pa.string()))
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-    )

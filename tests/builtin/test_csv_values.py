@@ -215,8 +215,8 @@ def test_dates_and_times_that_are_not_of_the_format(kind, format, texts):
 def test_formats_that_make_no_value(kind, format, fault):
     """They are found before a file is opened."""
     spec = TableSpec((ColumnSpec("v", "v", kind, format=format),))
-    ((column, key, message),) = CsvReader().faults(spec)
-    assert (column, key) == ("v", "format")
+    ((place, message),) = CsvReader().faults(spec)
+    assert place == ("columns", "v", "format")
     assert message.startswith(f"format of column 'v' {fault}")
 
 
@@ -224,7 +224,7 @@ def test_a_default_that_its_own_checks_refuse():
     """It would make a reject of each record that lacks the value."""
     spec = TableSpec((ColumnSpec("v", "v", INT, checks=(("min", 0), ("max", 9)), default=-1),))
     message = "default of column 'v' fails min, a check of its own column"
-    assert list(CsvReader().faults(spec)) == [("v", "default", message)]
+    assert list(CsvReader().faults(spec)) == [(("columns", "v", "default"), message)]
 
 
 DEFAULTS = [
@@ -270,8 +270,8 @@ def test_a_default_is_checked_and_a_bad_value_never_becomes_it():
 def test_a_pattern_that_is_none_is_told_before_the_default_is_tried():
     """There is nothing to hold the default against."""
     spec = TableSpec((ColumnSpec("v", "v", TEXT, checks=(("pattern", "(?=a)"),), default="a"),))
-    ((_, key, message),) = CsvReader().faults(spec)
-    assert key == "pattern"
+    ((place, message),) = CsvReader().faults(spec)
+    assert place == ("columns", "v", "pattern")
     assert message.startswith("pattern of column 'v' is none that RE2 takes: ")
 
 

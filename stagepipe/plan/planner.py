@@ -33,8 +33,8 @@ from stagepipe.plan.resolve import (
     lost_records,
     reader_faults,
     table_spec,
-    try_steps,
 )
+from stagepipe.plan.trying import try_steps
 from stagepipe.plan.work import SourceWork, StageWork, Work
 from stagepipe.plugins import Plugins
 

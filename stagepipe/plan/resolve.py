@@ -1,7 +1,7 @@
 """From what the user wrote to what workers can do: steps found, options checked, types made.
 
-All that can be known before a file is opened is checked here, all faults at once. The steps are
-also tried on a table without rows, which finds a misspelt column before the night begins.
+All that can be known before a file is opened is checked here, all faults at once; what the steps
+make of the columns is seen by trying them (`plan.trying`).
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from stagepipe.contracts import CheckSpec, ColumnSpec, Sink, TableSpec
 from stagepipe.declare import Column, ColumnType, Pipeline, Stage, Use, fault_at
-from stagepipe.errors import Fault, PluginError, StagepipeError
-from stagepipe.model import RECORD
-from stagepipe.plan.work import StageWork, StepWork, file_digest, provenance_type, step_message
+from stagepipe.errors import Fault, PluginError
+from stagepipe.plan.work import StageWork, StepWork, file_digest
 from stagepipe.plugins import Plugins, sink_options_model
 
 if TYPE_CHECKING:
-    import polars as pl
     import pyarrow as pa
 
 Location = tuple[str | int, ...]
@@ -290,58 +288,3 @@ def arrow_type(kind: ColumnType) -> pa.DataType:
             return pa.bool_()
         case name:
             return getattr(pa, name)()
-
-
-def try_steps(pipeline: Pipeline, found: Found, table: TableSpec) -> list[Fault]:
-    """Apply all steps to a table without rows; the faults of built-in steps, and those of sinks
-    that do not fit the columns.
-
-    That goes as far as the first step of a plugin: it may do more than compute, so it is not called
-    before the run, and what columns it gives is not known.
-    """
-    from stagepipe.plugins import load_step
-
-    columns = dict(_columns(table))
-    frame: Any = None  # polars is loaded only where there are steps
-    faults: list[Fault] = []
-    for index, stage in enumerate(found.stages):
-        for position, step in enumerate(stage.steps):
-            if not step.is_built_in:
-                return faults
-            frame = _empty_frame(table) if frame is None else frame
-            try:
-                given = frame.lazy() if step.is_over_all else frame
-                frame = load_step(step.where)(given, **step.options).lazy().collect()
-            except (KeyboardInterrupt, StagepipeError):
-                raise
-            except BaseException as error:  # noqa: BLE001 - polars' panics are no Exceptions
-                location = ("stage", index, "steps", position)
-                return [*faults, fault_at(pipeline, location, step_message(step, error, frame))]
-            if RECORD in frame.columns:
-                location = ("stage", index, "steps", position)
-                text = f"step {step.where.name!r} makes a column {RECORD!r}: the name is reserved"
-                return [*faults, fault_at(pipeline, location, text)]
-        if frame is not None:
-            columns = dict(zip(frame.columns, frame.to_arrow().schema.types, strict=True))
-        declared = pipeline.stages[index].sink
-        if declared is not None and stage.sink is not None:
-            sink: Sink = found.plugins.sink(stage.sink)
-            wrong = sink.faults(stage.sink_options, is_file=declared.is_file, columns=columns)
-            faults += [
-                fault_at(pipeline, ("stage", index, "sink", key), message) for key, message in wrong
-            ]
-    return faults
-
-
-def _empty_frame(table: TableSpec) -> pl.DataFrame:
-    """What a reader gives of a file without records."""
-    import polars as pl
-    import pyarrow as pa
-
-    return pl.DataFrame(pl.from_arrow(pa.schema(list(_columns(table))).empty_table()))
-
-
-def _columns(table: TableSpec) -> Iterator[tuple[str, pa.DataType]]:
-    """The columns of what a reader gives, with those that say where a row is from."""
-    yield from ((column.name, column.arrow_type) for column in table.columns)
-    yield from ((f"_{name}", provenance_type(name)) for name in table.provenance)

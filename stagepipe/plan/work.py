@@ -16,6 +16,7 @@ from stagepipe.record.spool import file_sha256
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
+    from polars.datatypes import DataTypeClass
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,38 @@ def provenance_type(name: str) -> pa.DataType:
 def file_digest(path: Path) -> str:
     """A digest of a file's content, as in `StepWork.reads`."""
     return file_sha256(path)[:32]
+
+
+def odd_result(columns: Mapping[str, pl.DataType]) -> tuple[str, str] | None:
+    """Why the columns that a step made cannot be stored, and what to do; None where they can."""
+    if not columns.keys() - {RECORD}:
+        return "gave back a frame without columns", "keep those that later steps and sinks need"
+    for name, kind in columns.items():
+        if word := _unstorable(kind):
+            advice = "give it a type of polars, such as pl.String"
+            if word.endswith("integers of 128 bits"):
+                advice = "cast it to pl.Int64, or to pl.Decimal(38, 0) for larger numbers"
+            return f"made column {name!r} of {word}, which cannot be stored", advice
+    return None
+
+
+def _unstorable(kind: pl.DataType | DataTypeClass) -> str | None:
+    """What values of a type are that Arrow, Parquet and polars do not all hold."""
+    import polars as pl
+
+    if kind.is_(pl.Object) or kind.is_(pl.Unknown):
+        return "Python objects"
+    if str(kind) in ("Int128", "UInt128"):
+        return "integers of 128 bits"
+    if isinstance(kind, pl.Struct) and not kind.fields:
+        return "structs without fields"
+    if isinstance(kind, pl.Array) and not kind.size:
+        return "arrays without items"
+    inner = [field.dtype for field in kind.fields] if isinstance(kind, pl.Struct) else []
+    if isinstance(kind, (pl.List, pl.Array)):
+        inner.append(kind.inner)
+    found = next(filter(None, map(_unstorable, inner)), None)
+    return found and f"nested {found.removeprefix('nested ')}"
 
 
 def step_message(step: StepWork, error: BaseException, frame: pl.DataFrame | pl.LazyFrame) -> str:

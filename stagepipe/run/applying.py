@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from stagepipe.errors import StagepipeError, TaskError
 from stagepipe.model import RECORD
-from stagepipe.plan.work import StepWork, file_digest, step_message
+from stagepipe.plan.work import StepWork, file_digest, odd_result, step_message
 from stagepipe.plugins import load_step
 
 if TYPE_CHECKING:
@@ -85,12 +85,8 @@ def _apply(
             f"{where}: step {name!r} returned a {type(result).__name__}, not {wanted}",
             "give back the frame: a step that only looks at it returns it unchanged",
         )
-    if odd := [column for column, kind in result.schema.items() if kind == pl.Object]:
-        raise TaskError(
-            f"{where}: step {name!r} made column {odd[0]!r} of Python objects, "
-            "which cannot be stored",
-            "give it a type of polars, such as pl.String",
-        )
+    if odd := odd_result(result.schema):
+        raise TaskError(f"{where}: step {name!r} {odd[0]}", odd[1])
     return result
 
 

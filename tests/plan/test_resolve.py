@@ -165,6 +165,14 @@ def test_a_pattern_that_re2_does_not_take_is_found(project: Any, pattern: str) -
     assert text.startswith(at(project, f'pattern = "{pattern}"'))
 
 
+def test_a_built_in_step_makes_only_what_can_be_stored(project: Any) -> None:
+    """Polars' SQL has types that no file has."""
+    step = '{ use = "derive", column = "big", expression = "CAST(id AS HUGEINT)" }'
+    text = fault(project, step)
+    assert text.startswith(at(project, step))
+    assert "step 'derive' made column 'big' of integers of 128 bits, which cannot be" in text
+
+
 def plugin(project: Any, code: str, name: str = "own.py", steps: str = "") -> None:
     project.write(name, f"import sys\nimport polars as pl\nfrom stagepipe import step\n\n{code}\n")
     project.declare(settings=f'plugins = ["{name}"]', first=steps)

@@ -49,6 +49,23 @@ def do(project: Any, monkeypatch: pytest.MonkeyPatch, body: str, decorator: str 
             "step 'own' made column 'odd' of Python objects, which cannot be stored",
         ),
         (
+            "return frame.with_columns(odd=pl.col('id').cast(pl.Int128))",
+            "step 'own' made column 'odd' of integers of 128 bits, which cannot be stored",
+        ),
+        (
+            "return frame.with_columns(odd=pl.struct(pl.lit([1], pl.List(pl.Int128))))",
+            "made column 'odd' of nested integers of 128 bits",
+        ),
+        (
+            "return frame.with_columns(odd=pl.lit(None, pl.Struct([])))",
+            "made column 'odd' of structs without fields",
+        ),
+        (
+            "return frame.with_columns(odd=pl.lit(None, pl.Array(pl.Int8, 0)))",
+            "made column 'odd' of arrays without items",
+        ),
+        ("return pl.DataFrame()", "step 'own' gave back a frame without columns"),
+        (
             "class Odd(Exception):\n"
             "    def __init__(self, one, two): super().__init__(one)\n"
             "raise Odd(1, 2)",

@@ -15,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from stagepipe.builtin.csv.reader import CsvReader, Dialect, read_header
+from stagepipe.builtin.types import type_word
 from stagepipe.contracts import ColumnSpec, DeadSegment, TableSpec
 from stagepipe.model import InputFile, Segment
 
@@ -83,9 +84,15 @@ def check_keys(
         found, kind = there[name], table[key]
         if found != kind and not SMALL_INTEGERS.issuperset((found, kind)):
             raise ValueError(
-                f"column {key!r} is {kind} in the table, but {name!r} is {found} in {file.name}: "
-                "keys must be of one type; text always fits: CAST one with derive"
+                f"column {key!r} is {type_word(kind)} in the table, but {name!r} is "
+                f"{type_word(found)} in {file.name}: keys must be of one type: cast the table's "
+                "column first"
             )
+
+
+def key_words(values: Sequence[object]) -> str:
+    """The values of a key, for a message: `'A'`, or `'A', 2013-01-01`."""
+    return ", ".join(repr(each) if isinstance(each, str) else str(each) for each in values)
 
 
 def _texts(path: Path, null_values: tuple[str, ...]) -> pl.DataFrame:
@@ -107,20 +114,26 @@ def _texts(path: Path, null_values: tuple[str, ...]) -> pl.DataFrame:
 
 
 def _key(texts: pl.Series, kind: pl.DataType, file: str) -> pl.Series:
+    name, texts = texts.name, texts.alias("key")  # which polars takes for no pattern
     kind = pl.Int64() if kind in SMALL_INTEGERS else kind
     values = texts.str.to_date("%Y-%m-%d", strict=False) if kind == pl.Date else texts
     values = values.cast(kind, strict=False)
     wrong = texts.filter(values.is_null() & texts.is_not_null())
     if len(wrong):
         raise ValueError(
-            f"column {texts.name!r} of {file} is a key of type {str(kind).lower()}, "
+            f"column {name!r} of {file} is a key of type {type_word(kind)}, "
             f"and {wrong[0]!r} is none"
         )
-    return values
+    return values.alias(name)
 
 
 def _numbers(texts: pl.Series) -> pl.Series:
     """Whole numbers or floats where each text comes back from its number, else the texts."""
+    name, texts = texts.name, texts.alias("column")  # which polars takes for no pattern
+    return _number_series(texts).alias(name)
+
+
+def _number_series(texts: pl.Series) -> pl.Series:
     integers = texts.cast(pl.Int64, strict=False)
     if texts.null_count() == len(texts):
         return texts

@@ -20,7 +20,7 @@ from stagepipe.builtin.joining import (
     marks,
     taken_columns,
 )
-from stagepipe.builtin.reference import check_keys, read_reference
+from stagepipe.builtin.reference import check_keys, key_words, read_reference
 from stagepipe.builtin.types import polars_type, type_word
 from stagepipe.contracts import step
 from stagepipe.model import RECORD
@@ -250,7 +250,7 @@ def _reference_for(
     twice = present.is_duplicated()
     if twice.any():
         raise ValueError(
-            f"{file.name} has the key {present.filter(twice).row(0)!r} more than once: "
+            f"{file.name} has the key {key_words(present.filter(twice).row(0))} more than once: "
             "a join needs unique keys"
         )
     return reference

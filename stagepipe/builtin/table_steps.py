@@ -23,7 +23,7 @@ from stagepipe.builtin.joining import (
     marks,
     taken_columns,
 )
-from stagepipe.builtin.reference import check_keys, scan_reference
+from stagepipe.builtin.reference import check_keys, key_words, scan_reference
 from stagepipe.builtin.types import type_word
 from stagepipe.contracts import step
 
@@ -242,7 +242,9 @@ def join_table(
     return _unless_any(
         twice,
         joined,
-        lambda row: f"{file.name} has the key {row!r} more than once: allow it with many = true",
+        lambda row: (
+            f"{file.name} has the key {key_words(row)} more than once: allow it with many = true"
+        ),
     )
 
 

@@ -185,11 +185,16 @@ def pivot(
     return _unless_any(
         frame.filter(~is_known).select(named(on)),
         pivoted,
-        lambda row: (
-            f"column {on!r} has {'nulls' if row[0] is None else repr(row[0])}, not in 'columns': "
-            'name it there, or leave such rows out with others = "ignore"'
-        ),
+        lambda row: _not_in_columns(on, row[0]),
     )
+
+
+def _not_in_columns(on: str, value: object) -> str:
+    if value is None:
+        found = f"column {on!r} has nulls: put a value there with fill, and name it in 'columns'"
+    else:
+        found = f"column {on!r} has {value!r}, not in 'columns': name it there"
+    return f'{found}, or leave such rows out with others = "ignore"'
 
 
 @step(scope="all", reshapes=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -64,6 +64,34 @@ def from_pydantic(error: ErrorDetails, known: Iterable[str]) -> Complaint:
             return Complaint(path, f"{_must(error, context)}, got {shown(error['input'])}")
 
 
+def of_option(errors: Sequence[ErrorDetails], value: Any) -> tuple[Path, str]:
+    """What is wrong with one option of a step or a sink, and where in its value that is. An option
+    of several types has an error for each of them: those that came farthest tell what was meant."""
+    found = [(_inner_path(error["loc"][1:], value), error) for error in errors]
+    places = [path for path, _ in found]
+    place = max(places, key=lambda path: (len(path), places.count(path)))
+    here = [error for path, error in found if path == place]
+    musts = dict.fromkeys(_must(error, error.get("ctx", {})) for error in here)
+    wanted = [must.removeprefix("must be ") for must in musts if must.startswith("must be ")]
+    if len(here) == 1 or not wanted:
+        return place, from_pydantic(here[0], ()).text
+    *most, last = wanted
+    text = f"{', '.join(most)} or {last}" if most else last
+    return place, f"must be {text}, got {shown(here[0]['input'])}"
+
+
+def _inner_path(location: Path, value: Any) -> Path:
+    """The part of pydantic's path that leads through a value; it has names of types as well."""
+    path: list[str | int] = []
+    for part in location:
+        is_key = isinstance(value, Mapping) and part in value
+        is_index = isinstance(value, list | tuple) and isinstance(part, int) and part < len(value)
+        if is_key or is_index:
+            path.append(part)
+            value = value[part]
+    return tuple(path)
+
+
 def _must(error: ErrorDetails, context: Mapping[str, Any]) -> str:
     """Say what a value should have been."""
     match error["type"]:
@@ -73,9 +101,19 @@ def _must(error: ErrorDetails, context: Mapping[str, Any]) -> str:
             return "must be a whole number"
         case "string_type":
             return "must be a string"
-        case "bool_type":
+        case "bool_type" | "bool_parsing":
             return "must be true or false"
-        case "tuple_type":
+        case "float_type" | "float_parsing":
+            return "must be a number"
+        case "date_type" | "date_parsing" | "date_from_datetime_parsing":
+            return "must be a date"
+        case "datetime_type" | "datetime_parsing" | "datetime_from_date_parsing":
+            return "must be a datetime"
+        case "time_type" | "time_parsing":
+            return "must be a time"
+        case "literal_error":
+            return f"must be {context['expected']}"
+        case "tuple_type" | "list_type" | "set_type":
             return "must be a list"
         case "dict_type" | "model_type" | "model_attributes_type":
             return SHORT_FORMS.get(context.get("class_name", ""), "must be a table")

@@ -184,24 +184,17 @@ def _checked_options(
     are keys that may have been meant by one that is misspelt."""
     from pydantic import ValidationError
 
-    from stagepipe.declare.words import did_you_mean, from_pydantic
-
     try:
         options_model = make_model()
         model = options_model.model_validate(dict(given))
     except ValidationError as error:
         known = [field.alias for field in options_model.model_fields.values()] + [*also_known]
+        by_key: dict[str, list[Any]] = {}
         for detail in error.errors(include_url=False):
-            key = str(detail["loc"][0])
-            complaint = from_pydantic(detail, known)
-            if complaint.kind == "unknown":
-                text = f"{owner} has no option {key!r}{did_you_mean(key, known)}"
-            elif complaint.kind == "lacks":
-                text = f"{owner} lacks its option {key!r}"
-            else:
-                text = f"{key} of {owner} {complaint.text}"
-            place = location if complaint.kind == "lacks" else (*location, key)
-            faults.append(fault_at(pipeline, place, text))
+            by_key.setdefault(str(detail["loc"][0]), []).append(detail)
+        for key, details in by_key.items():
+            place, text = _option_fault(owner, key, details, given, known)
+            faults.append(fault_at(pipeline, (*location, *place), text))
         return None
     except PluginError as error:
         faults.append(fault_at(pipeline, location, error.message))
@@ -210,6 +203,21 @@ def _checked_options(
         field.alias or name: getattr(model, name)
         for name, field in type(model).model_fields.items()
     }
+
+
+def _option_fault(
+    owner: str, key: str, details: Sequence[Any], given: Mapping[str, Any], known: Sequence[str]
+) -> tuple[Location, str]:
+    """Where an option is wrong, from the step or the sink on, and how."""
+    from stagepipe.declare.places import readable
+    from stagepipe.declare.words import did_you_mean, of_option
+
+    if details[0]["type"] == "extra_forbidden":
+        return (key,), f"{owner} has no option {key!r}{did_you_mean(key, known)}"
+    if details[0]["type"] == "missing":
+        return (), f"{owner} lacks its option {key!r}"
+    inner, text = of_option(details, given[key])
+    return (key, *inner), f"{readable((key, *inner))} of {owner} {text}"
 
 
 def lost_records(pipeline: Pipeline, stages: Sequence[StageWork]) -> Iterator[Fault]:

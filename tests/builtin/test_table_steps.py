@@ -243,7 +243,7 @@ def test_pivot_loses_no_row_in_silence():
     """A value that has no column, and a second value in one place, are errors, if not allowed."""
     options = {"on": "currency", "values": "id"}
     for columns, index, frame, message in (
-        (["EUR", "USD"], "id", ORDERS, "column 'currency' has nulls, not in 'columns'"),
+        (["EUR", "USD"], "id", ORDERS, "column 'currency' has nulls: put a value there"),
         (["EUR"], "id", ORDERS, "column 'currency' has 'USD', not in 'columns': name it there, or"),
         (["EUR", "USD"], "day", ORDERS[:2].vstack(ORDERS[4:]), "'USD' for day=.* has 2 values"),
     ):

@@ -165,6 +165,76 @@ def test_a_pattern_that_re2_does_not_take_is_found(project: Any, pattern: str) -
     assert text.startswith(at(project, f'pattern = "{pattern}"'))
 
 
+PIVOT = 'use = "pivot", on = "word", index = ["id"], values = "id"'
+
+
+@pytest.mark.parametrize(
+    ("step", "place", "message"),
+    [
+        (
+            f"{{ {PIVOT}, columns = [true] }}",
+            "true]",
+            "columns[0] of step 'pivot' must be a string or a whole number, got true",
+        ),
+        (
+            f"{{ {PIVOT}, columns = [1, 1.5] }}",
+            "1.5]",
+            "columns[1] of step 'pivot' must be a string or a whole number, got 1.5",
+        ),
+        (
+            f"{{ {PIVOT}, columns = 5 }}",
+            "columns = 5",
+            "columns of step 'pivot' must be a list, got 5",
+        ),
+        (
+            '{ use = "aggregate", count = 5 }',
+            "count = 5",
+            "count of step 'aggregate' must be a string, a list or a table, got 5",
+        ),
+        (
+            '{ use = "aggregate", sum = { id = 5 } }',
+            "id = 5",
+            "sum.id of step 'aggregate' must be a string, got 5",
+        ),
+        (
+            '{ use = "fill", nulls = { id = [1] } }',
+            "id = [1]",
+            "nulls.id of step 'fill' must be true or false, a whole number, a number, a string, "
+            "a date, a datetime or a time, got a list",
+        ),
+        (
+            '{ use = "sort", by = ["id"], descending = ["maybe"] }',
+            '"maybe"',
+            "descending[0] of step 'sort' must be true or false, got 'maybe'",
+        ),
+    ],
+)
+def test_an_option_of_several_types_is_told_of_once(
+    project: Any, step: str, place: str, message: str
+) -> None:
+    """In our words, and where the wrong value stands."""
+    sink = 'sink = { path = "t" }'
+    project.declare(stages=f'[[stage]]\nname = "next"\nsteps = [{step}]\n{sink}')
+    (text,) = faults(project)
+    assert text == at(project, place) + message
+
+
+@pytest.mark.parametrize(("given", "wanted"), [("true", "5"), ('"many"', "5"), ("1.5", "1")])
+def test_a_whole_number_is_no_truth(project: Any, given: str, wanted: str) -> None:
+    """Python takes True for 1; a pipeline file does not."""
+    plugin(
+        project,
+        "@step\ndef cut(frame, *, by: int | None = 3, share: float = 1.0, of: list[int] = []):\n"
+        "    return frame.head(by)",
+        steps=f'{{ use = "cut", by = {given} }}',
+    )
+    (text,) = faults(project)
+    assert text.endswith(f"by of step 'cut' must be a whole number, got {given}".replace('"', "'"))
+    right = f'{{ use = "cut", by = {wanted}, share = 2, of = [1] }}'
+    project.declare(settings='plugins = ["own.py"]', first=right)
+    assert check(project.load())
+
+
 def test_a_built_in_step_makes_only_what_can_be_stored(project: Any) -> None:
     """Polars' SQL has types that no file has."""
     step = '{ use = "derive", column = "big", expression = "CAST(id AS HUGEINT)" }'

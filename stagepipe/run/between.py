@@ -34,11 +34,26 @@ def write(table: pa.Table, path: Path) -> int:
     return int(pl.scan_ipc(path, glob=False).select(pl.len()).collect().item())
 
 
+def read(path: Path) -> pa.Table:
+    """The rows of a file in the spool."""
+    import pyarrow as pa
+
+    with pa.memory_map(str(path)) as file:
+        return pa.ipc.open_file(file).read_all()
+
+
+def scan(paths: Sequence[Path]) -> pl.LazyFrame:
+    """The rows of files in the spool, in this order, to be read when they are needed."""
+    import polars as pl
+
+    return pl.scan_ipc(list(paths), glob=False, hive_partitioning=False)
+
+
 def read_piece(plugins: Plugins, spool: Spool, work: Work, stage: int, file: PartFile) -> pa.Table:
     """The rows of a piece that the stage before `stage` made. Raises TaskError."""
     path = _sound(spool, work, stage, file)
     if path.suffix == SUFFIX:
-        return _read(path)
+        return read(path)
     from stagepipe.run.frames import to_arrow
 
     sink = plugins.sink(work.stages[stage - 1].sink or "")
@@ -51,7 +66,7 @@ def scan_pieces(
     """The rows of all pieces that the stage before `stage` made, in order. Raises TaskError."""
     paths = [_sound(spool, work, stage, file) for file in files]
     if paths[0].suffix == SUFFIX:
-        return _scan(paths)
+        return scan(paths)
     found: pl.LazyFrame = plugins.sink(work.stages[stage - 1].sink or "").scan(paths)
     return found
 
@@ -65,16 +80,3 @@ def _sound(spool: Spool, work: Work, stage: int, file: PartFile) -> Path:
             "run again: the part is made anew",
         )
     return spool.path(file)
-
-
-def _read(path: Path) -> pa.Table:
-    import pyarrow as pa
-
-    with pa.memory_map(str(path)) as file:
-        return pa.ipc.open_file(file).read_all()
-
-
-def _scan(paths: Sequence[Path]) -> pl.LazyFrame:
-    import polars as pl
-
-    return pl.scan_ipc(list(paths), glob=False, hive_partitioning=False)

@@ -83,3 +83,22 @@ def test_check_knows_the_types(project: Any) -> None:
     project.letters("a.csv", range(3))
     with pytest.raises(PipelineError, match="column 'took' is of type duration, which CSV cannot"):
         project.plan()
+
+
+def test_an_empty_text_of_one_column_needs_a_word_for_missing_values(tmp_path: Path) -> None:
+    """Else both would be the same bytes; a chunk does not know whether others miss values."""
+    sink = stagepipe_sinks()["csv"]
+
+    def written(table: pa.Table, **options: str) -> str:
+        path = tmp_path / "t.csv"
+        sink.encode(table, options, lambda: path)
+        return path.read_text()
+
+    texts = pa.table({"w": ["a", None, ""]})
+    for table in (texts, texts.slice(2), pa.table({"w": pa.array(["a", ""]).dictionary_encode()})):
+        with pytest.raises(ValueError, match="column 'w' is the only one and has an empty text"):
+            written(table)
+    assert written(texts, null_value="NULL") == 'w\na\nNULL\n""\n'
+    assert written(texts.slice(0, 2)) == '"w"\n"a"\n""\n'
+    assert written(pa.table({"n": [1, None]})) == '"n"\n"1"\n""\n'
+    assert written(texts.append_column("n", pa.array([1, 2, 3]))) == 'w,n\na,1\n,2\n"",3\n'

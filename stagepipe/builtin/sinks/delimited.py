@@ -79,6 +79,11 @@ class CsvSink:
         frame = pl.DataFrame(pl.from_arrow(table))
         # A line without a byte would be no record.
         is_bare = frame.width == 1 and not given.null_value
+        if is_bare and (frame.to_series().cast(pl.String) == "").any():
+            raise ValueError(
+                f"column {frame.columns[0]!r} is the only one and has an empty text, which would "
+                'look like a missing value: set null_value, as in null_value = "NULL"'
+            )
         data = frame.write_csv(
             separator=given.delimiter,
             null_value=given.null_value,

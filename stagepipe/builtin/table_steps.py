@@ -155,7 +155,8 @@ def pivot(
         on: the column whose values become columns, text or whole numbers.
         columns: these values; they must be named, so that the table is known before the data.
         index: the columns that make a row, in the order in which their values first appear.
-        values: the column whose values stand in the new columns; null where there is none.
+        values: the column whose values stand in the new columns; where there is none, a null, or 0
+            with `sum`, `count` and `n_unique`.
         aggregate: what becomes of several values in one place, as in `aggregate`; when left out,
             a second one is an error.
         others: whether another value of `on`, or none, is an error, or leaves the row out.

@@ -21,7 +21,8 @@ from stagepipe.cli.wording import count, shown
 def command(
     pipeline: Path, overrides: tuple[str, ...], *, json_schema: bool, as_json: bool
 ) -> None:
-    """Check a pipeline file, its plugins and its paths: all faults at once, no data read."""
+    """Check a pipeline file, its plugins and its paths: all faults at once. Of data only the
+    reference files that steps name are read."""
     out = session().out
     if json_schema:
         from stagepipe.declare import json_schema as schema

@@ -15,6 +15,7 @@ from stagepipe.cli.wording import command_line, count, table
 
 if TYPE_CHECKING:
     from stagepipe.plan.sampling import Sample
+    from stagepipe.run.convert import Target
 
 log = logging.getLogger("stagepipe")
 
@@ -68,7 +69,7 @@ def command(
     from stagepipe.plan.sampling import sample
 
     found = sample(files)
-    say_lines(here, *_lines(found))
+    say_lines(here, *_lines(found), *_of_target(target))
     for warning in _warnings(found):
         log.warning("%s", warning)
     declared = convert.declare(found, target)
@@ -90,6 +91,18 @@ def _lines(found: Sample) -> Iterator[str]:
     yield from table(
         [[column.name, column.type, column.because or ""] for column in found.columns], indent="  "
     )
+
+
+def _of_target(target: Target) -> Iterator[str]:
+    """That OUT is a folder, where its ending looks like a file's."""
+    from stagepipe.declare.stages import FILE_ENDINGS
+
+    if target.out.suffix and target.out.suffix.lower() not in FILE_ENDINGS:
+        *most, last = FILE_ENDINGS
+        endings = f"{', '.join(most)} or {last}"
+        yield (
+            f"{target.out.name} will be a folder of {target.use} files: one file ends in " + endings
+        )
 
 
 def _warnings(found: Sample) -> Iterator[str]:

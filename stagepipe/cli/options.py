@@ -23,6 +23,12 @@ def option(*names: str, **settings: Any) -> Callable[[Decorated], Decorated]:
     return click.option(*names, envvar=variable, show_envvar=True, **settings)
 
 
+class WholeNumber(click.IntRange):
+    """A whole number that is called so in messages, also where a variable gave it."""
+
+    name = "whole number"
+
+
 def _tell(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
     """Hand a loudness flag to the session. After the command only the flag itself counts: its
     variable was heard before the command, where a flag may have beaten it."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import click
 
@@ -17,6 +18,7 @@ from stagepipe.cli.wording import path_here
 from stagepipe.errors import UsageError
 
 if TYPE_CHECKING:
+    from stagepipe.contracts import Sink
     from stagepipe.plugins import PluginNote, Plugins, Step
 
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 @loudness
 def command(pipeline: Path | None, file: Path | None, *, as_json: bool) -> None:
     """List the plugins: built in, installed, and those that PIPELINE names; steps with their
-    options, and why a plugin is broken."""
+    sinks with their options, and why a plugin is broken."""
     from stagepipe.plugins import Plugins
 
     plugins = Plugins()
@@ -35,9 +37,9 @@ def command(pipeline: Path | None, file: Path | None, *, as_json: bool) -> None:
     steps = {step.where.name: step for step in plugins.all_steps()}
     out = session().out
     if as_json:
-        out.json({"plugins": [_note_object(note, steps) for note in notes]})
+        out.json({"plugins": [_note_object(note, steps, plugins) for note in notes]})
     else:
-        out.lines(*(line for note in notes for line in _note_lines(note, steps)))
+        out.lines(*(line for note in notes for line in _note_lines(note, steps, plugins)))
 
 
 def _all_notes(plugins: Plugins, file: Path | None) -> list[PluginNote]:
@@ -70,7 +72,7 @@ def _local_files(file: Path | None) -> list[Path]:
     return [file.absolute().parent / str(item) for item in listed]
 
 
-def _note_object(note: PluginNote, steps: dict[str, Step]) -> dict[str, Any]:
+def _note_object(note: PluginNote, steps: dict[str, Step], plugins: Plugins) -> dict[str, Any]:
     others = [other.partition(" ") for other in note.others]
     return {
         "name": note.name,
@@ -89,6 +91,11 @@ def _note_object(note: PluginNote, steps: dict[str, Step]) -> dict[str, Any]:
             f"{kind}s": [word for found, _, word in others if found == kind]
             for kind in ("reader", "sink", "executor")
         },
+        "sink_options": {
+            word: list(_sink_options(plugins.sink(word)))
+            for kind, _, word in others
+            if kind == "sink"
+        },
     }
 
 
@@ -96,13 +103,8 @@ def _options(step: Step) -> Iterator[dict[str, Any]]:
     for parameter in _signature(step).parameters.values():
         if parameter.kind is not parameter.KEYWORD_ONLY:
             continue
-        is_required = parameter.default is parameter.empty
-        yield {
-            "name": parameter.name,
-            "type": _type_text(parameter.annotation),
-            "required": is_required,
-            "default": None if is_required else repr(parameter.default),
-        }
+        default = None if parameter.default is parameter.empty else repr(parameter.default)
+        yield _option(parameter.name, _type_text(parameter.annotation), default)
 
 
 def _signature(step: Step) -> inspect.Signature:
@@ -119,7 +121,34 @@ def _type_text(annotation: Any) -> str:
     return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
 
 
-def _note_lines(note: PluginNote, steps: dict[str, Step]) -> Iterator[str]:
+def _sink_lines(name: str, sink: Sink) -> Iterator[str]:
+    from stagepipe.plugins.steps import first_sentence
+
+    yield f"  sink {name}: {first_sentence(sink.options) or 'no help: it has no docstring'}"
+    yield from map(_option_line, _sink_options(sink))
+
+
+def _sink_options(sink: Sink) -> Iterator[dict[str, Any]]:
+    try:
+        types = get_type_hints(sink.options)
+    except Exception:  # noqa: BLE001 - annotations are the plugin's own code
+        types = {}
+    for field in fields(sink.options):
+        default = None if field.default is MISSING else repr(field.default)
+        kind = _type_text(types.get(field.name, field.type))
+        yield _option(field.name, kind, default)
+
+
+def _option(name: str, kind: str, default: str | None) -> dict[str, Any]:
+    return {"name": name, "type": kind, "required": default is None, "default": default}
+
+
+def _option_line(found: dict[str, Any]) -> str:
+    value = "required" if found["required"] else f"default {found['default']}"
+    return f"      {found['name']}: {found['type']}, {value}"
+
+
+def _note_lines(note: PluginNote, steps: dict[str, Step], plugins: Plugins) -> Iterator[str]:
     is_file = Path(note.origin).is_absolute()
     where = path_here(note.origin) if is_file else note.origin
     yield f"{note.name}" + (f" ({where})" if where != note.name else "")
@@ -127,10 +156,9 @@ def _note_lines(note: PluginNote, steps: dict[str, Step]) -> Iterator[str]:
         yield f"  broken: {note.error}"
     for name in note.steps:
         yield f"  step {name}: {steps[name].summary or 'no help: it has no docstring'}"
-        for found in _options(steps[name]):
-            value = "required" if found["required"] else f"default {found['default']}"
-            yield f"      {found['name']}: {found['type']}, {value}"
+        yield from map(_option_line, _options(steps[name]))
     for other in note.others:
-        yield f"  {other}"
+        kind, _, word = other.partition(" ")
+        yield from [f"  {other}"] if kind != "sink" else _sink_lines(word, plugins.sink(word))
     if not (note.error or note.steps or note.others):
         yield "  nothing that a pipeline names: it listens, perhaps"

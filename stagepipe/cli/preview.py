@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stagepipe.cli.command import Command
-from stagepipe.cli.options import as_json, loudness, option, overrides, pipeline_argument
+from stagepipe.cli.options import (
+    WholeNumber,
+    as_json,
+    loudness,
+    option,
+    overrides,
+    pipeline_argument,
+)
 from stagepipe.cli.rejects import RAW_WIDTH, reject_lines, reject_object
 from stagepipe.cli.session import session
 from stagepipe.cli.wording import count, number, shortened, table
@@ -32,7 +39,7 @@ INDENT = "  "
 @option(
     "-n",
     "--rows",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     default=5,
     show_default=True,
     help="So many records of each source.",

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stagepipe.cli.command import Command
-from stagepipe.cli.options import as_json, fresh, loudness, option, overrides, pipeline_argument
+from stagepipe.cli.options import (
+    WholeNumber,
+    as_json,
+    fresh,
+    loudness,
+    option,
+    overrides,
+    pipeline_argument,
+)
 from stagepipe.cli.session import Session, session
 
 if TYPE_CHECKING:
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
 
 @click.command("run", cls=Command, short_help="Run a pipeline.")
 @pipeline_argument
-@option("-j", "--jobs", type=click.IntRange(min=0), help="Workers; 0 for one per core.")
+@option("-j", "--jobs", type=WholeNumber(min=0), help="Workers; 0 for one per core.")
 @overrides
 @fresh
 @option("-k", "--keep-going", is_flag=True, help="Commit although a budget is exceeded; exit 1.")

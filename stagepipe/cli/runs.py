@@ -9,14 +9,14 @@ import click
 
 from stagepipe.cli.command import Command
 from stagepipe.cli.history import History, run_object
-from stagepipe.cli.options import as_json, history, loudness, option
+from stagepipe.cli.options import WholeNumber, as_json, history, loudness, option
 from stagepipe.cli.session import session
 from stagepipe.cli.wording import duration, local_time, number, table
 
 
 @click.command("runs", cls=Command, short_help="List the runs.")
 @history
-@option("-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="So many.")
+@option("-n", "--limit", type=WholeNumber(min=1), default=20, show_default=True, help="So many.")
 @as_json
 @loudness
 def command(pipeline: Path | None, state: Path | None, limit: int, *, as_json: bool) -> None:

@@ -43,8 +43,8 @@ class Step:
 
     @property
     def summary(self) -> str:
-        """The first line of the step's docstring."""
-        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+        """The first sentence of the step's docstring."""
+        return first_sentence(self.function)
 
     @property
     def takes_reject(self) -> bool:
@@ -73,6 +73,13 @@ class Step:
             p.name: ... if p.default is p.empty else p.default for p in _options(self.function)
         }
         return options_model(f"step {self.where.name!r} ({self.origin})", self.function, defaults)
+
+
+def first_sentence(documented: Any) -> str:
+    """The first sentence of a docstring, on one line."""
+    paragraph = " ".join((inspect.getdoc(documented) or "").partition("\n\n")[0].split())
+    sentence, dot, _ = paragraph.partition(". ")
+    return sentence + dot.rstrip()
 
 
 def step_of(function: Callable[..., Any], origin: str, folder: str | None) -> Step:

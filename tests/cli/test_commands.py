@@ -238,6 +238,9 @@ def test_plugins_lists_steps_and_what_is_broken(project) -> None:
     found = project.json("plugins")["plugins"]
     names = {plugin["name"]: plugin for plugin in found}
     assert names["built-in"]["readers"] == ["csv"]
+    assert [option["name"] for option in names["built-in"]["sink_options"]["csv"]] == [
+        *("delimiter", "null_value", "header"),
+    ]
     (step,) = names["extras.py"]["steps"]
     assert step["summary"] == "Say it louder."
     option = {"name": "times", "type": "int", "required": False, "default": "2"}
@@ -246,6 +249,16 @@ def test_plugins_lists_steps_and_what_is_broken(project) -> None:
     text = project.run("plugins").stdout
     assert "broken: " in text
     assert "no licence" in text
+    assert "  sink arrow: Arrow IPC files (Feather, version 2), which keep every type.\n" in text
+    assert "      compression: Literal['zstd', 'lz4', 'none'], default 'zstd'\n" in text
+    helps = [line for line in text.splitlines() if line.startswith(("  step ", "  sink "))]
+    assert all(line.endswith(".") for line in helps)
+
+
+def test_a_variable_that_is_no_number_is_named(project) -> None:
+    """In words that a person who set it understands."""
+    done = project.run("run", code=2, STAGEPIPE_JOBS="many")
+    assert "(env var: 'STAGEPIPE_JOBS'): 'many' is not a valid whole number." in done.stderr
 
 
 def test_looking_back_leaves_no_trace(project) -> None:

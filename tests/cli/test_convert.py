@@ -343,3 +343,12 @@ def test_two_at_once(project, folder: Path) -> None:
     assert state.is_dir()
     project.run("convert", "orders.csv", "-o", "o.parquet")
     assert project.files() == {"orders.csv", "o.parquet"}
+
+
+@pytest.mark.parametrize(("out", "is_told"), [("x.txt", True), ("x", False), ("x.csv", False)])
+def test_a_folder_whose_name_looks_like_a_file_is_told_of(project, folder, out, is_told) -> None:
+    """Only .parquet, .csv and .arrow make one file."""
+    done = project.run("convert", "orders.csv", "-o", out)
+    line = "x.txt will be a folder of parquet files: one file ends in .parquet, .csv or .arrow\n"
+    assert (line in done.stderr) == is_told
+    assert (folder / out).is_dir() == (out != "x.csv")

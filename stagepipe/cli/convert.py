@@ -14,7 +14,7 @@ from stagepipe.cli.session import session
 from stagepipe.cli.wording import command_line, count, table
 
 if TYPE_CHECKING:
-    from stagepipe.plan.sampling import Sample
+    from stagepipe.plan.guessing import TableGuess
     from stagepipe.run.convert import Target
 
 log = logging.getLogger("stagepipe")
@@ -55,7 +55,7 @@ def command(
 ) -> int:
     """Convert CSV files (UTF-8, with a header, all with the same one) into one table.
 
-    Delimiter and types are guessed from the beginning of the files and said on stderr. A type is
+    How values are written and their types are guessed from samples and said on stderr. A type is
     taken only if every value comes back as the same text: 08123 stays a string. What does not fit
     later is a reject, kept beside OUT as OUT.rejects.csv.
     """
@@ -66,9 +66,9 @@ def command(
     here = session()
     target = convert.Target.of(out, kind, save)
     get_ready(here)
-    from stagepipe.plan.sampling import sample
+    from stagepipe.plan.guessing import guess_table
 
-    found = sample(files)
+    found = guess_table(files)
     say_lines(here, *_lines(found), *_of_target(target))
     for warning in _warnings(found):
         log.warning("%s", warning)
@@ -80,16 +80,21 @@ def command(
     return result.exit_code
 
 
-def _lines(found: Sample) -> Iterator[str]:
+def _lines(found: TableGuess) -> Iterator[str]:
     """What was guessed, a line for each column."""
     from stagepipe.run.convert import seen
 
     others = len(found.files) - 1
     what = f"{found.files[0]} and {count(others, 'other')}" if others else found.files[0]
     columns = count(len(found.columns), "column")
-    yield f"{what}: {columns} divided by {found.delimiter!r}, types guessed from {seen(found)}"
+    divided = f"divided by {found.dialect.delimiter!r}{''.join(_dialect(found))}"
+    yield f"{what}: {columns} {divided}, types guessed from {seen(found)}"
     yield from table(
-        [[column.name, column.type, column.because or ""] for column in found.columns], indent="  "
+        [
+            [column.name, column.type, column.because or column.doubt or column.format or ""]
+            for column in found.columns
+        ],
+        indent="  ",
     )
 
 
@@ -105,12 +110,22 @@ def _of_target(target: Target) -> Iterator[str]:
         )
 
 
-def _warnings(found: Sample) -> Iterator[str]:
+def _dialect(found: TableGuess) -> Iterator[str]:
+    """What else is unlike most files."""
+    if found.dialect.quote != '"':
+        yield f", quote = {found.dialect.quote!r}"
+    for key, value in found.notation.keys.items():
+        shown = value if isinstance(value, bool) else ", ".join(map(repr, value))
+        yield f", {key} = {str(shown).lower() if isinstance(value, bool) else shown}"
+
+
+def _warnings(found: TableGuess) -> Iterator[str]:
     first = found.files[0]
-    if found.is_header_odd:
+    yield from found.notation.doubts
+    if found.dialect.is_header_odd:
         yield f"the first record of {first} looks like no header, and is taken for one"
     if found.not_utf8 is not None:
         yield (
             f"{found.not_utf8} is not all UTF-8: such records become rejects; "
-            "`iconv -f WINDOWS-1252 -t UTF-8` may convert it"
+            f"`iconv -f {found.encoding} -t UTF-8` may convert it"
         )

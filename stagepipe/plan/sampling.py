@@ -1,13 +1,15 @@
-"""Looking at the beginning of files of which nobody has said what stands in them.
+"""Looking at the beginning, middle and end of files of which nobody has said what is in them.
 
-What their bytes mean is guessed in `stagepipe.declare.guess`; here they are read, and held against
-each other: files that become one table have one header.
+What their bytes mean is guessed in `stagepipe.declare.guess`; here they are read. A file that is
+small enough is read whole. Middle and end of a bigger one are taken from a physical line on,
+without the record that may have begun before; where quotes leave it open whether that line begins
+inside a field, and the records do not have the header's width, the piece is left out, and said so.
 """
 
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
@@ -15,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from stagepipe.declare import guess
+from stagepipe.declare.guess.dialect import SURE_SHARE, looks_like_footer
+from stagepipe.declare.guess.encoding import likely_encoding
 from stagepipe.declare.sources import MAX_INFLATION
 from stagepipe.errors import InputError
 from stagepipe.model import InputFile, printable
 from stagepipe.packing import UnpackError, is_packed, unpacked
-from stagepipe.plan.files import members_of
 
 SAMPLE_BYTES = 2**23
 """So much is read of all files together, and of each at least the following."""
@@ -37,60 +40,115 @@ NO_CSV = {
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """What some files look like. `files` are as the user named them; `records` of them were looked
-    at, which `is_all` says are all there are. `is_header_odd` says that the header looks like a
-    record, `not_utf8` names a file in which some bytes are no UTF-8."""
+class Piece:
+    """Text of a file from the beginning of a record on. It may end in the middle of one unless
+    `is_to_end`."""
 
-    files: tuple[str, ...]
-    delimiter: str
-    columns: tuple[guess.ColumnGuess, ...]
-    records: int
-    is_all: bool
-    is_header_odd: bool
-    not_utf8: str | None
+    text: str
+    is_to_end: bool
 
 
-def sample(files: Sequence[str]) -> Sample:
-    """Look at files that are to become one table.
+@dataclass(frozen=True, slots=True)
+class FileSample:
+    """What was read of a file: its beginning, and perhaps its middle and its end. `doubts` are
+    said of it; `encoding` is the likely one where it is not UTF-8."""
 
-    Raises InputError, naming the file, when one cannot be read, is no CSV, or has another header
-    than the first.
-    """
-    inputs = [each for file in _checked(files) for each in members_of(Path(), file)]
-    share = max(SAMPLE_BYTES // len(inputs), LEAST_BYTES)
-    first: guess.FileGuess | None = None
-    evidence: list[guess.Evidence] = []
-    records, is_all, not_utf8 = 0, True, None
-    for file in inputs:
-        text, is_whole = _text(file, share)
-        is_all &= is_whole
-        found = _guess_file(file.path, text, is_whole)
-        if first is None:
-            first = found
-            _check_header(file.path, found.header)
-            evidence = [guess.Evidence(name) for name in found.header]
-        elif difference := _difference(found, first):
-            raise InputError(
-                f"{printable(file.path)} does not fit {printable(inputs[0].path)}: {difference}",
-                "convert files of different headers one by one, or write a pipeline file",
-            )
-        if not_utf8 is None and not guess.is_utf8(text):
-            not_utf8 = file.path
-        for batch in _batches(text, first, is_whole):
-            records += len(batch)
-            fitting = [fields for fields in batch if len(fields) == len(evidence)]
-            for column, values in zip(evidence, zip(*fitting, strict=True), strict=False):
-                column.add(dict.fromkeys(values))
-    assert first is not None, "no files"
-    columns = tuple(column.guess() for column in evidence)
-    return Sample(
-        tuple(files), first.delimiter, columns, records, is_all, first.is_header_odd, not_utf8
+    file: InputFile
+    guess: guess.FileGuess
+    pieces: tuple[Piece, ...]
+    is_whole: bool
+    encoding: str | None
+    doubts: tuple[str, ...]
+
+    def batches(self) -> Iterator[list[list[str]]]:
+        """The records after the header, some thousands at a time."""
+        for position, piece in enumerate(self.pieces):
+            skip = self.guess.title_lines if position == 0 else 0
+            records = _records(piece, self.guess, skip)
+            if position == 0:
+                next(records, None)
+            while batch := list(islice(records, BATCH_RECORDS)):
+                yield batch
+
+
+class TableSample:
+    """What the samples of files of one header have shown. The columns are those of the first."""
+
+    def __init__(self, header: Sequence[str]) -> None:
+        self.evidence = [guess.Evidence(name) for name in header]
+        self.records = 0
+        self.is_all = True
+        self.is_beginning = True
+
+    def add(self, sample: FileSample) -> None:
+        """Look at the records of a file; the order of its columns may be another one."""
+        header = [name.strip(" \t") for name in sample.guess.header]
+        order = [header.index(each.name.strip(" \t")) for each in self.evidence]
+        self.is_all &= sample.is_whole
+        self.is_beginning &= len(sample.pieces) == 1
+        for batch in sample.batches():
+            self.records += len(batch)
+            columns = list(zip(*(row for row in batch if len(row) == len(header)), strict=True))
+            for position, column in zip(order, self.evidence, strict=True):
+                if columns:
+                    column.add(columns[position])
+
+
+def share_of(files: int) -> int:
+    """How many bytes to read of each of so many files."""
+    return max(SAMPLE_BYTES // max(files, 1), LEAST_BYTES)
+
+
+def look_at(file: InputFile, share: int) -> FileSample:
+    """Read so many bytes of a file. Raises InputError, naming it, when that cannot be done or when
+    it is no CSV."""
+    texts, is_whole = _read(file, share)
+    found = _guess_file(file.path, texts[0], is_whole)
+    pieces = [Piece(texts[0], is_whole)]
+    doubts = list(_packed_told(file, is_whole))
+    for where, text, is_to_end in zip(("middle", "end"), texts[1:], (False, True), strict=False):
+        piece = Piece(text.partition("\n")[2], is_to_end)
+        if _is_even(piece, found):
+            pieces.append(piece)
+        else:
+            doubts.append(f"where a record begins in its {where} is not sure: not looked at")
+    not_utf8 = next((text for text in texts if not guess.is_utf8(text)), None)
+    if is_whole or len(texts) > 1:
+        doubts += _footer_told(pieces[-1], found)
+    encoding = None if not_utf8 is None else likely_encoding(not_utf8)
+    return FileSample(file, found, tuple(pieces), is_whole, encoding, tuple(doubts))
+
+
+def _packed_told(file: InputFile, is_whole: bool) -> Iterator[str]:
+    if is_packed(file) and not is_whole:
+        yield "it is packed: only its beginning was looked at"
+
+
+def _records(piece: Piece, found: guess.FileGuess, skip: int = 0) -> Iterator[list[str]]:
+    return guess.records(
+        piece.text, found.delimiter, is_whole=piece.is_to_end, quote=found.quote, skip=skip
     )
 
 
-def _checked(files: Sequence[str]) -> list[InputFile]:
-    """The files. Raises InputError where one is none, or the same as another."""
+def _is_even(piece: Piece, found: guess.FileGuess) -> bool:
+    """Whether the records of a piece that begins somewhere have the header's width."""
+    widths = [len(record) for record in islice(_records(piece, found), BATCH_RECORDS)]
+    return widths.count(len(found.header)) > SURE_SHARE * len(widths) if widths else True
+
+
+def _footer_told(last: Piece, found: guess.FileGuess) -> Iterator[str]:
+    record: list[str] = []
+    number = 0
+    for number, record in enumerate(_records(last, found), 1):  # noqa: B007 - the last one
+        pass
+    if number > 1 and last.is_to_end and looks_like_footer(record, len(found.header)):
+        text = found.delimiter.join(record)[:60]
+        yield f"its last record looks like a total or a footer: {text!r}"
+
+
+def checked(files: Iterable[str], hint: str) -> list[InputFile]:
+    """The files. Raises InputError where one is none, or the same as another; `hint` says what to
+    do about a name of nothing."""
     found = []
     seen: dict[tuple[int, int], str] = {}
     for file in files:
@@ -98,7 +156,7 @@ def _checked(files: Sequence[str]) -> list[InputFile]:
         try:
             status = Path(file).stat()
         except FileNotFoundError:
-            raise InputError(f"{name} does not exist", "name the files to convert") from None
+            raise InputError(f"{name} does not exist", hint) from None
         except OSError as error:
             raise InputError(f"{name} cannot be looked at: {error.strerror}") from error
         if stat.S_ISDIR(status.st_mode):
@@ -115,8 +173,9 @@ def _checked(files: Sequence[str]) -> list[InputFile]:
     return found
 
 
-def _text(file: InputFile, share: int) -> tuple[str, bool]:
-    """The beginning of a file as text, and whether that is all of it."""
+def _read(file: InputFile, share: int) -> tuple[list[str], bool]:
+    """The beginning of a file as text, or its beginning, middle and end, and whether that is all of
+    it."""
     name = printable(file.path)
     try:
         with Path(file.on_disk).open("rb") as raw, ExitStack() as opened:
@@ -125,16 +184,27 @@ def _text(file: InputFile, share: int) -> tuple[str, bool]:
                 stream = opened.enter_context(unpacked(raw, file, MAX_INFLATION))
             data = stream.read(share)
             is_whole = not stream.read(1)
+            _check_bytes(name, data)
+            pieces = [data]
+            if not is_whole and stream is raw:
+                pieces = [data[: share // 2]]
+                middle, end = (file.size - share // 4) // 2, file.size - share // 4
+                for start in (middle, end):
+                    raw.seek(max(start, share // 2))
+                    pieces.append(raw.read(share // 4))
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror}") from error
     except UnpackError as error:
         raise InputError(f"{name}: {error}", "leave it out, or have it sent again") from error
+    return [guess.text_of(piece) for piece in pieces], is_whole
+
+
+def _check_bytes(name: str, data: bytes) -> None:
     for mark, what in NO_CSV.items():
         if data.startswith(mark):
             raise InputError(f"{name} {what}")
     if b"\0" in data:
         raise InputError(f"{name} is no text file: it has NUL bytes", "save it as CSV, in UTF-8")
-    return guess.text_of(data), is_whole
 
 
 def _guess_file(file: str, text: str, is_whole: bool) -> guess.FileGuess:
@@ -151,43 +221,18 @@ def _guess_file(file: str, text: str, is_whole: bool) -> guess.FileGuess:
     return found
 
 
-def _check_header(file: str, header: Sequence[str]) -> None:
+def check_header(file: str, header: Sequence[str]) -> None:
     """Raise InputError for names that no table can have."""
     hint = "mend the header: each column needs a name of its own"
-    for position, name in enumerate(header, 1):
+    names = [name.strip(" \t") for name in header]
+    for position, name in enumerate(names, 1):
         if not guess.is_utf8(name):
+            encoding = likely_encoding(name)
             raise InputError(
                 f"the header of {printable(file)} is not UTF-8: {printable(name)!r}",
-                "convert the file: iconv -f WINDOWS-1252 -t UTF-8 is a likely way",
+                f"convert the file: iconv -f {encoding} -t UTF-8 is a likely way",
             )
         if not name:
             raise InputError(f"column {position} of {printable(file)} has no name", hint)
-        if header.index(name) < position - 1:
+        if names.index(name) < position - 1:
             raise InputError(f"the header of {printable(file)} names column {name!r} twice", hint)
-
-
-def _difference(found: guess.FileGuess, first: guess.FileGuess) -> str | None:
-    """How a file's header differs from that of the first file, if it does."""
-    if found.header == first.header:
-        # A header of one field does not tell by what fields are divided.
-        if found.delimiter == first.delimiter or len(first.header) == 1:
-            return None
-    elif found.delimiter == first.delimiter:
-        pieces = [
-            f"{verb} {', '.join(repr(name) for name in names[:5])}{' …' * (len(names) > 5)}"
-            for verb, names in (
-                ("lacks", [name for name in first.header if name not in found.header]),
-                ("also has", [name for name in found.header if name not in first.header]),
-            )
-            if names
-        ]
-        return f"it {' and '.join(pieces)}" if pieces else "its columns stand in another order"
-    return f"its fields are divided by {found.delimiter!r}, not by {first.delimiter!r}"
-
-
-def _batches(text: str, first: guess.FileGuess, is_whole: bool) -> Iterator[list[list[str]]]:
-    """The records after the header, some thousands at a time."""
-    records = guess.records(text, first.delimiter, is_whole=is_whole)
-    next(records, None)
-    while batch := list(islice(records, BATCH_RECORDS)):
-        yield batch

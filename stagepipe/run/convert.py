@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from stagepipe.declare import Pipeline, Sink
-from stagepipe.declare.guessed import conversion, to_toml
+from stagepipe.declare.guessed import column_name, conversion, dialect_of, to_toml
 from stagepipe.declare.stages import FILE_ENDINGS
 from stagepipe.errors import (
     BudgetError,
@@ -29,7 +29,7 @@ from stagepipe.errors import (
     UsageError,
 )
 from stagepipe.model import printable
-from stagepipe.plan.sampling import Sample
+from stagepipe.plan.guessing import TableGuess
 from stagepipe.record import rejects
 from stagepipe.record.manifest import manifest_path
 from stagepipe.run.holding import signals_held_back
@@ -118,12 +118,12 @@ class Target:
             raise UsageError(f"the folder {save.parent} does not exist", "make it first")
 
 
-def declare(sample: Sample, target: Target) -> Pipeline:
+def declare(guess: TableGuess, target: Target) -> Pipeline:
     """The pipeline of a conversion. Raises PipelineError for columns that no table can have."""
     return conversion(
-        sample.columns,
-        sample.delimiter,
-        [_literal(file) for file in sample.files],
+        guess.columns,
+        dialect_of(guess.dialect, guess.notation),
+        [_literal(file) for file in guess.files],
         _sink(target, "error"),
         folder=Path.cwd(),
         output=str(target.out.parent),
@@ -131,7 +131,7 @@ def declare(sample: Sample, target: Target) -> Pipeline:
     )
 
 
-def save(sample: Sample, target: Target, command: str) -> None:
+def save(guess: TableGuess, target: Target, command: str) -> None:
     """Write the pipeline file that stands for a conversion; it replaces the table when it is run.
 
     Raises UsageError where it cannot be written.
@@ -139,15 +139,15 @@ def save(sample: Sample, target: Target, command: str) -> None:
     assert target.save is not None
     folder = target.save.parent
     pipeline = conversion(
-        sample.columns,
-        sample.delimiter,
-        [_literal(_path_from(folder, file)) for file in sample.files],
+        guess.columns,
+        dialect_of(guess.dialect, guess.notation),
+        [_literal(_path_from(folder, file)) for file in guess.files],
         _sink(target, "replace"),
         folder=folder,
         output=_path_from(folder, target.out.parent),
     )
-    head = [f"What `{command}` stands for.", f"Types are guessed from {seen(sample)}."]
-    notes = {column.name: column.because for column in sample.columns if column.because}
+    head = [f"What `{command}` stands for.", f"Types are guessed from {seen(guess)}."]
+    notes = {column_name(each): each.because for each in guess.columns if each.because}
     try:
         text = to_toml(pipeline, head, notes)
         with target.save.open("x", encoding="utf-8", newline="\n") as file:
@@ -161,10 +161,14 @@ def save(sample: Sample, target: Target, command: str) -> None:
         raise UsageError(f"{target.save} cannot be written: {error.strerror}") from error
 
 
-def seen(sample: Sample) -> str:
+def seen(guess: TableGuess) -> str:
     """How much was looked at, in words."""
-    number = f"{sample.records:,} record{'s' * (sample.records != 1)}"
-    return f"all {number}" if sample.is_all else f"the first {number}"
+    number = f"{guess.records:,} record{'s' * (guess.records != 1)}"
+    if guess.is_all:
+        return f"all {number}"
+    if guess.is_beginning:
+        return f"the first {number}"
+    return f"{number} at the beginning, in the middle and at the end"
 
 
 def convert(pipeline: Pipeline, target: Target, run: Callable[[Pipeline], RunResult]) -> RunResult:

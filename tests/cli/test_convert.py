@@ -107,7 +107,9 @@ def test_a_folder_of_several_files(project, folder: Path, words: tuple[str, ...]
     ("text", "delimiter", "types"),
     [
         ("a,b\n1,2\n", ",", ["int64", "int64"]),
-        ("a;b\n1,5;2,5\n", ";", ["string", "string"]),
+        ("a;b\n1,5;2,5\n", ";", ["float64", "float64"]),
+        ("a;b\n1.234,50;ja\n2,50;nein\n", ";", ["decimal(18,2)", "bool"]),
+        ("a;b\n1,234;31.12.2024\n2,345;1.2.2024\n", ";", ["string", "date"]),
         ("a\tb\r\n1\tx;y\r\n", "\\t", ["int64", "string"]),
         ("\ufeffa|b\r1|true\r", "|", ["int64", "bool"]),
         ('"a","b;c"\n"1","x;y"\n', ",", ["int64", "string"]),
@@ -117,7 +119,7 @@ def test_a_folder_of_several_files(project, folder: Path, words: tuple[str, ...]
         ("a,b\n-0,9223372036854775808\n", ",", ["string", "string"]),
         ("a,b\n1e5,+1\n", ",", ["string", "string"]),
         ("a,b\n2024-02-30,True\n", ",", ["string", "string"]),
-        ("a,b\n1,2\nNA,3\n", ",", ["string", "int64"]),
+        ("a,b\n1,2\nNA,3\n", ",", ["int64", "int64"]),
         ('a,b\n1,"2\n3"\n', ",", ["int64", "string"]),
     ],
 )
@@ -127,24 +129,25 @@ def test_what_is_guessed(project, folder: Path, text: str, delimiter: str, types
     done = project.run("convert", "x.csv", "-o", "x.parquet")
     columns = f"{len(types)} column{'s' * (len(types) > 1)}"
     lines = done.stderr.splitlines()
-    assert lines[0].startswith(f"x.csv: {columns} divided by '{delimiter}', types guessed")
+    assert lines[0].startswith(f"x.csv: {columns} divided by '{delimiter}', ")
     assert [line.split()[1] for line in lines[1 : 1 + len(types)]] == types
     assert " 0 rejected" in done.stdout
 
 
 def test_what_comes_later_and_does_not_fit(project, folder: Path) -> None:
-    """Of a big file the beginning is looked at; the rest becomes rejects, kept beside the output
+    """Of a big file pieces are looked at; what does not fit becomes rejects, kept beside the output
     and named; the next conversion to the same place replaces them."""
-    lines = "".join(f"{number},{'w' * 90}\n" for number in range(100_000))
-    project.write("big.csv", f"n,word\n{lines}x\xff,late\n")
+    lines = [f"{number},{'w' * 90}\n" for number in range(100_000)]
+    lines.insert(70_000, "x\xff,late\n")
+    project.write("big.csv", "n,word\n" + "".join(lines))
     done = project.run("convert", "big.csv", "-o", "big.parquet")
-    assert "types guessed from the first " in done.stderr
+    assert "records at the beginning, in the middle and at the end" in done.stderr
     assert "100,001 read, 0 added, 100,000 written, 1 rejected" in done.stdout
     assert "rejects   big.parquet.rejects.csv" in done.stdout
     assert "stagepipe rejects" not in done.stdout
     head, row = (folder / "big.parquet.rejects.csv").read_text().splitlines()
     assert head == ",".join(Reject._fields)
-    assert row.startswith("files,big.csv,100002,")
+    assert row.startswith("files,big.csv,70002,")
     assert project.files() == {"orders.csv", "big.csv", "big.parquet", "big.parquet.rejects.csv"}
     (folder / "big.parquet").unlink()
     (folder / "big.csv").write_text("n,word\n1,x\n")

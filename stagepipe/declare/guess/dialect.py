@@ -1,0 +1,211 @@
+"""How a file's records are divided into fields, from the beginning of its bytes."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from stagepipe.declare.guess.columns import BLANKS, is_odd
+
+DELIMITERS = (",", ";", "\t", "|")
+"""What may stand between two fields, in the order in which it is tried."""
+
+RARE_DELIMITERS = ("\x1f", "\x01", "^", "~", ":", " ")
+"""What is tried when none of those divides anything; it has to divide more, and all records."""
+
+SAMPLED_RECORDS = 1000
+"""So many records tell the delimiter."""
+
+SURE_SHARE = 0.9
+"""When more of the records than this agree with the header, the number of fields decides."""
+
+ONE_COLUMN = 2**20
+"""Characters of a file of one column in which its delimiter must not stand."""
+
+TITLE_RECORDS = 20
+"""At most so many records stand above a header."""
+
+BOM = b"\xef\xbb\xbf"
+FOOTER = re.compile(r"(?i)\W*(?:grand )?(?:total|totals|sum|summe|gesamt|insgesamt|saldo)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class FileGuess:
+    """How a file is written, its header, and whether that looks like a record. `title_lines` stand
+    above the header; `others` are delimiters by which the file could be divided too."""
+
+    delimiter: str
+    header: tuple[str, ...]
+    is_header_odd: bool
+    quote: str = '"'
+    title_lines: int = 0
+    others: tuple[str, ...] = ()
+
+
+def text_of(data: bytes) -> str:
+    """The text of a file's beginning; bytes that are no UTF-8 stand as surrogates."""
+    return data.removeprefix(BOM).decode("utf-8", "surrogateescape")
+
+
+def records(
+    text: str, delimiter: str, *, is_whole: bool, quote: str = '"', skip: int = 0
+) -> Iterator[list[str]]:
+    """The records with fields, header first, after so many lines to `skip`. Where the text does not
+    go to the end of the file, its last record may be cut off and is left out."""
+    held: list[str] = []
+    lines = _lines(text)
+    for _ in range(skip):
+        next(lines, None)
+    for fields in _reader(lines, delimiter, quote):
+        if fields:
+            if held:
+                yield held
+            held = fields
+    if held and is_whole:
+        yield held
+
+
+def _reader(lines: Iterator[str], delimiter: str, quote: str) -> Iterator[list[str]]:
+    csv.field_size_limit(2**31 - 1)
+    if not quote:
+        return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    return csv.reader(lines, delimiter=delimiter, quotechar=quote)
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The physical lines with their ends, as the csv module wants them."""
+    start = 0
+    for match in re.finditer(r"\r\n|\r|\n", text):
+        yield text[start : match.end()]
+        start = match.end()
+    if start < len(text):
+        yield text[start:]
+
+
+def guess_file(text: str, *, is_whole: bool) -> FileGuess | None:
+    """The delimiter, the quote and the header; None where there is no record at all.
+
+    The delimiter is the one by which the header has the most fields among those by which the
+    records have as many as the header. Where the header has one field by each of them, the file
+    has one column, unless it is a title above a header. Raises ValueError when the first record is
+    divided, the records otherwise, and there is no header further down.
+    """
+    best: tuple[bool, int, float] | None = None
+    found: FileGuess | None = None
+    divided: list[str] = []
+    sure: list[str] = []
+    header: list[str] = []
+    for quote in _quotes(text):
+        for delimiter in DELIMITERS:
+            header, share = _header(text, delimiter, quote, is_whole=is_whole)
+            if len(header) < 2:
+                continue
+            divided.append(delimiter)
+            if share > SURE_SHARE:
+                sure.append(delimiter)
+            rank = (share > SURE_SHARE, len(header), share)
+            if share > 0.5 and (best is None or rank > best):
+                best = rank
+                found = FileGuess(delimiter, tuple(header), is_odd(header), quote)
+    if found is not None:
+        others = tuple(each for each in dict.fromkeys(sure) if each != found.delimiter)
+        return replace(found, others=others)
+    if not header:
+        return None
+    if below := _below_title(text, is_whole=is_whole):
+        return below
+    if divided:
+        raise ValueError(
+            f"its first record has several fields by {' or '.join(map(repr, divided))}, most "
+            "others do not have as many: it is no header, or the file is no CSV"
+        )
+    return _by_rare(text, is_whole=is_whole) or FileGuess(
+        _absent_from(text), tuple(header), is_odd(header)
+    )
+
+
+def _header(text: str, delimiter: str, quote: str, *, is_whole: bool) -> tuple[list[str], float]:
+    """The first record, and the share of the others that have as many fields."""
+    header, *others = _first_records(text, delimiter, quote, is_whole=is_whole) or [[]]
+    share = Counter(map(len, others))[len(header)] / len(others) if others else 1.0
+    return header, share
+
+
+def _quotes(text: str) -> tuple[str, ...]:
+    """The quotes to try; that of most files first."""
+    edge = f"(?:^|[{re.escape(''.join(DELIMITERS))}])"
+    if not re.search(f'{edge}"', text, re.M):
+        opened = len(re.findall(f"{edge}'", text, re.M))
+        whole = rf"{edge}'(?:[^'\r\n]|'')*'(?=$|\r|[{re.escape(''.join(DELIMITERS))}])"
+        if opened > 1 and len(re.findall(whole, text, re.M)) > SURE_SHARE * opened:
+            return ("'",)
+        return ('"',)
+    return ('"', "")
+
+
+def _by_rare(text: str, *, is_whole: bool) -> FileGuess | None:
+    """The file by a delimiter that few files have."""
+    for delimiter in RARE_DELIMITERS:
+        header, *others = _first_records(text, delimiter, '"', is_whole=is_whole) or [[]]
+        least = 3 if delimiter in ": " else 2
+        if len(header) < least or not others or not all(header) or is_odd(header):
+            continue
+        if all(len(each) == len(header) for each in others):
+            return FileGuess(delimiter, tuple(header), is_header_odd=False)
+    return None
+
+
+def _below_title(text: str, *, is_whole: bool) -> FileGuess | None:
+    """The file without lines above its header, where most records from some record on have as many
+    fields as that one, and those above have others."""
+    best: FileGuess | None = None
+    for delimiter in DELIMITERS:
+        counts: list[int] = []
+        lines: list[int] = []
+        reader = csv.reader(_lines(text), delimiter=delimiter)
+        for fields in reader:
+            if fields:
+                counts.append(len(fields))
+                lines.append(reader.line_num)
+            if len(counts) > SAMPLED_RECORDS:
+                break
+        if not is_whole:
+            counts = counts[:-1]
+        (width, times), *_ = Counter(counts).most_common(1) or [(0, 0)]
+        least = 3 if delimiter == "," else 2
+        row = counts.index(width) if times else 0
+        if width < least or not 0 < row <= TITLE_RECORDS or times < 2:
+            continue
+        if times <= SURE_SHARE * (len(counts) - row):
+            continue
+        skip = lines[row - 1]
+        header = next(records(text, delimiter, is_whole=True, skip=skip))
+        if is_odd(header) or (best is not None and len(best.header) >= len(header)):
+            continue
+        best = FileGuess(delimiter, tuple(header), is_header_odd=False, title_lines=skip)
+    return best
+
+
+def looks_like_footer(record: Sequence[str], width: int) -> bool:
+    """Whether a file's last record looks like none: it has fewer fields, or speaks of a total."""
+    filled = [field for field in record if field.strip(BLANKS)]
+    return len(record) < width or bool(filled and FOOTER.match(filled[0]))
+
+
+def _absent_from(text: str) -> str:
+    """A delimiter for a file of one column: none that stands in its texts."""
+    return next(each for each in (*DELIMITERS, "\x1f", "\x1e") if each not in text[:ONE_COLUMN])
+
+
+def _first_records(text: str, delimiter: str, quote: str, *, is_whole: bool) -> list[list[str]]:
+    found: list[list[str]] = []
+    for fields in records(text, delimiter, is_whole=is_whole, quote=quote):
+        found.append(fields)
+        if len(found) > SAMPLED_RECORDS:
+            break
+    if not found and not is_whole:  # the header is all there is, or longer than all that was read
+        found = list(records(text, delimiter, is_whole=True, quote=quote))[:1]
+    return found

@@ -1,0 +1,103 @@
+"""Guessing what files are: one table of all of them, or a source for each folder of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stagepipe.declare.guess import ColumnGuess, FileGuess, NotationGuess, decide
+from stagepipe.errors import InputError
+from stagepipe.model import printable
+from stagepipe.plan.files import members_of
+from stagepipe.plan.sampling import (
+    FileSample,
+    TableSample,
+    check_header,
+    checked,
+    look_at,
+    share_of,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TableGuess:
+    """What some files look like that are to become one table. `files` are as the user named them;
+    `records` of them were looked at, which `is_all` says are all there are, and `is_beginning` that
+    they are the first ones. `not_utf8` names a file in which some bytes are no UTF-8, and
+    `encoding` is its likely one."""
+
+    files: tuple[str, ...]
+    dialect: FileGuess
+    notation: NotationGuess
+    columns: tuple[ColumnGuess, ...]
+    records: int
+    is_all: bool
+    is_beginning: bool
+    not_utf8: str | None
+    encoding: str | None
+
+
+def guess_table(files: Sequence[str]) -> TableGuess:
+    """Look at files that are to become one table.
+
+    Raises InputError, naming the file, when one cannot be read, is no CSV, or has another header
+    than the first.
+    """
+    named = checked(files, "name the files to convert")
+    inputs = [each for file in named for each in members_of(Path(), file)]
+    share = share_of(len(inputs))
+    first: FileSample | None = None
+    odd: FileSample | None = None
+    for file in inputs:
+        sample = look_at(file, share)
+        if sample.guess.title_lines:
+            raise InputError(
+                f"it cannot be told how {printable(file.path)} is divided into fields: "
+                f"{sample.guess.title_lines} lines seem to stand above its header, and to skip "
+                "them is not available yet",
+                "take them off the file",
+            )
+        if first is None:
+            check_header(file.path, sample.guess.header)
+            first, table = sample, TableSample(sample.guess.header)
+        elif difference := difference_of(sample.guess, first.guess):
+            raise InputError(
+                f"{printable(file.path)} does not fit {printable(inputs[0].path)}: {difference}",
+                "convert files of different headers one by one, or write a pipeline file",
+            )
+        if odd is None and sample.encoding is not None:
+            odd = sample
+        table.add(sample)
+    assert first is not None, "no files"
+    notation, columns = decide(table.evidence)
+    return TableGuess(
+        tuple(files),
+        first.guess,
+        notation,
+        columns,
+        table.records,
+        table.is_all,
+        table.is_beginning,
+        None if odd is None else odd.file.path,
+        None if odd is None else odd.encoding,
+    )
+
+
+def difference_of(found: FileGuess, first: FileGuess) -> str | None:
+    """How a file's header differs from that of the first file, if it does."""
+    if found.header == first.header:
+        # A header of one field does not tell by what fields are divided.
+        if found.delimiter == first.delimiter or len(first.header) == 1:
+            return None
+    elif found.delimiter == first.delimiter:
+        pieces = [
+            f"{verb} {', '.join(repr(name) for name in names[:5])}{' …' * (len(names) > 5)}"
+            for verb, names in (
+                ("lacks", [name for name in first.header if name not in found.header]),
+                ("also has", [name for name in found.header if name not in first.header]),
+            )
+            if names
+        ]
+        return f"it {' and '.join(pieces)}" if pieces else "its columns stand in another order"
+    return f"its fields are divided by {found.delimiter!r}, not by {first.delimiter!r}"

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from stagepipe.errors import UsageError
 
 LATER = (
-    ("guess",),
     ("replay",),
     ("verify",),
     ("plugins", "new"),

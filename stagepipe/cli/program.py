@@ -9,7 +9,18 @@ import click
 from stagepipe.cli.later import refuse_what_is_later
 from stagepipe.cli.options import loudness
 
-COMMANDS = ("convert", "check", "preview", "plan", "run", "runs", "show", "rejects", "plugins")
+COMMANDS = (
+    "convert",
+    "guess",
+    "check",
+    "preview",
+    "plan",
+    "run",
+    "runs",
+    "show",
+    "rejects",
+    "plugins",
+)
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
 

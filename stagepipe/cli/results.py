@@ -55,6 +55,12 @@ class Results:
         )
 
     @property
+    def identity(self) -> tuple[int, int]:
+        """The device and the inode of what is written to, which may be a file."""
+        status = os.fstat(self._kept)
+        return status.st_dev, status.st_ino
+
+    @property
     def width(self) -> int | None:
         """The columns of the terminal that stdout is; None where it is none."""
         if not os.isatty(self._kept):

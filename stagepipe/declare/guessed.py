@@ -60,6 +60,28 @@ def conversion(
     )
 
 
+def guessed_pipeline(
+    name: str, sources: Sequence[Source], columns: Sequence[ColumnGuess], folder: Path
+) -> Pipeline:
+    """The pipeline that makes one table of sources. Raises PipelineError for columns that no table
+    can have."""
+    name = name_of(name)
+    return Pipeline(
+        name=name,
+        sources=list(sources),
+        schema=Schema(columns={column_name(column): column_of(column) for column in columns}),
+        stages=[Stage(name="table", sink=Sink(path=name, on_existing="replace"))],
+        folder=folder,
+    )
+
+
+def source_of(
+    name: str | None, files: Sequence[str], file: FileGuess, notation: NotationGuess
+) -> Source:
+    """A source of files that are written in one way."""
+    return Source(name=name, files=list(files), csv=dialect_of(file, notation))
+
+
 def column_name(column: ColumnGuess) -> str:
     """A column's name; blanks around it are no part of it."""
     return column.name.strip(BLANKS)

@@ -54,8 +54,8 @@ def guess_table(files: Sequence[str]) -> TableGuess:
         if sample.guess.title_lines:
             raise InputError(
                 f"it cannot be told how {printable(file.path)} is divided into fields: "
-                f"{sample.guess.title_lines} lines seem to stand above its header, and to skip "
-                "them is not available yet",
+                f"line {sample.guess.title_lines + 1} looks like its header, and to skip the lines "
+                "above is not available yet",
                 "take them off the file",
             )
         if first is None:

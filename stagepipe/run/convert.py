@@ -8,7 +8,6 @@ the output, and beside it the rejects when there are some.
 
 from __future__ import annotations
 
-import glob
 import os
 import shutil
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from stagepipe.errors import (
     UsageError,
 )
 from stagepipe.model import printable
+from stagepipe.plan.grouping import literal
 from stagepipe.plan.guessing import TableGuess
 from stagepipe.record import rejects
 from stagepipe.record.manifest import manifest_path
@@ -123,7 +123,7 @@ def declare(guess: TableGuess, target: Target) -> Pipeline:
     return conversion(
         guess.columns,
         dialect_of(guess.dialect, guess.notation),
-        [_literal(file) for file in guess.files],
+        [literal(file) for file in guess.files],
         _sink(target, "error"),
         folder=Path.cwd(),
         output=str(target.out.parent),
@@ -141,7 +141,7 @@ def save(guess: TableGuess, target: Target, command: str) -> None:
     pipeline = conversion(
         guess.columns,
         dialect_of(guess.dialect, guess.notation),
-        [_literal(_path_from(folder, file)) for file in guess.files],
+        [literal(_path_from(folder, file)) for file in guess.files],
         _sink(target, "replace"),
         folder=folder,
         output=_path_from(folder, target.out.parent),
@@ -250,11 +250,6 @@ def _is_state(folder: Path) -> bool:
         any(path.match(pattern) for pattern in (*OF_A_RUN, "rejects.csv"))
         for path in folder.iterdir()
     )
-
-
-def _literal(path: str) -> str:
-    """The glob that matches just this path."""
-    return glob.escape(path).replace("{source}", "[{]source}")
 
 
 def _path_from(folder: Path, path: str | os.PathLike[str]) -> str:

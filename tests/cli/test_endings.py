@@ -64,7 +64,7 @@ def test_run_refused(project, words: tuple[str, ...], message: str) -> None:
 @pytest.mark.parametrize(
     ("words", "name"),
     [
-        (("-q", "guess", "a.csv"), "guess"),
+        (("-q", "verify", "a.csv"), "verify"),
         (("replay", "--help"), "replay"),
         (("verify",), "verify"),
         (("plugins", "new", "prices"), "plugins new"),

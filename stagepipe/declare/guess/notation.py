@@ -159,8 +159,8 @@ def _null_words(
             continue
         words.append(word)
         doubts += [
-            f"{each.nulls[word]:,} texts {shown(word)} in column {shown(each.name)} "
-            "become missing values too"
+            f"{shown(word)} becomes a missing value in column {shown(each.name)} too "
+            f"(fields: {each.nulls[word]:,})"
             for each in texts
         ]
     return tuple(words), tuple(doubts)
@@ -198,4 +198,5 @@ def _blanks_told(
     for each, column in zip(evidence, columns, strict=True):
         if each.blanks and not _is_typed(column):
             what = "trim takes them off" if is_trimmed else "they are kept, as trim is not set"
-            yield f"{each.blanks:,} texts in column {shown(each.name)} have blanks around: {what}"
+            where = f"in column {shown(each.name)} (fields: {each.blanks:,})"
+            yield f"blanks around texts {where}: {what}"

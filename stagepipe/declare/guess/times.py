@@ -138,6 +138,10 @@ def _patterns(text: str) -> Iterator[str]:
     is_open = "%d%b" not in text and "%Y%m" not in text
     if is_open and ("%y" not in text or "/" in text):
         styles.append(_SHORT)
+        if "%d" in text and re.search("%[HI]", text):
+            hours = ("H", "I")
+            styles.append(_PADDED | {hour: _SHORT[hour] for hour in hours})
+            styles.append(_SHORT | {hour: _PADDED[hour] for hour in hours})
     has_letters = re.search("%[bBp]", text) is not None
     for digits in styles:
         yield _pattern(text, digits, str.title)

@@ -1,0 +1,115 @@
+"""Random tables, written by a random dialect, guessed and read back: the same values."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tempfile
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stagepipe.builtin.csv.reader import CsvReader
+from stagepipe.contracts import ColumnSpec, TableSpec
+from stagepipe.declare.guessed import dialect_of
+from stagepipe.declare.types import parse_type
+from stagepipe.model import InputFile, Segment
+from stagepipe.plan.guessing import guess_table
+from stagepipe.plan.resolve import arrow_type
+
+WORDS = st.text("abcdefgh xyzüß", min_size=1, max_size=8).map(str.strip).filter(len)
+ROWS = st.tuples(
+    st.integers(-9_999_999, 9_999_999),
+    st.decimals("-999999999", "999999999", places=2).filter(lambda x: x or not x.is_signed()),
+    st.dates(date(1970, 1, 1), date(2060, 12, 31)),
+    st.booleans(),
+    WORDS.map(lambda word: f"w {word}"),
+)
+DIALECTS = st.fixed_dictionaries(
+    {
+        "delimiter": st.sampled_from([";", "\t", "|", ","]),
+        "quote": st.sampled_from(['"', "'"]),
+        "point": st.sampled_from([".", ","]),
+        "group": st.sampled_from(["", ".", ",", "'", " "]),
+        "format": st.sampled_from(["%Y-%m-%d", "%d.%m.%Y", "%Y/%m/%d", "%d-%b-%Y"]),
+        "truths": st.sampled_from([("true", "false"), ("ja", "nein"), ("Y", "N")]),
+        "null": st.sampled_from(["", "NA", "n/a", "-"]),
+        "blank": st.sampled_from(["", " "]),
+        "end": st.sampled_from(["\n", "\r\n"]),
+    }
+).filter(lambda how: how["group"] != how["point"])
+
+
+def number_text(value: int | Decimal, how: dict[str, Any]) -> str:
+    text = f"{value:,.2f}" if isinstance(value, Decimal) else f"{value:,}"
+    return text.translate({ord(","): how["group"], ord("."): how["point"]})
+
+
+def written(rows: list[tuple[Any, ...]], holes: set[tuple[int, int]], how: dict[str, Any]) -> str:
+    out = io.StringIO(newline="")
+    quoting = csv.QUOTE_ALL if how["quote"] == "'" else csv.QUOTE_MINIMAL
+    writer = csv.writer(
+        out,
+        delimiter=how["delimiter"],
+        quotechar=how["quote"],
+        lineterminator=how["end"],
+        quoting=quoting,
+    )
+    writer.writerow(["count", "amount", "day", "paid", "word"])
+    for number, (count, amount, day, paid, word) in enumerate(rows):
+        fields = [
+            number_text(count, how),
+            number_text(amount, how),
+            day.strftime(how["format"]),
+            how["truths"][0 if paid else 1],
+            word,
+        ]
+        for column in range(4):
+            if (number, column) in holes:
+                fields[column] = how["null"]
+            fields[column] = f"{how['blank']}{fields[column]}"
+        writer.writerow(fields)
+    return out.getvalue()
+
+
+def read_back(path: Path) -> list[tuple[Any, ...]]:
+    found = guess_table([str(path)])
+    declared = dialect_of(found.dialect, found.notation).model_dump()
+    spec = TableSpec(
+        tuple(
+            ColumnSpec(each.name, each.name, arrow_type(parse_type(each.type)), format=each.format)
+            for each in found.columns
+        )
+    )
+    data = path.read_bytes()
+    segment = Segment(InputFile(str(path), len(data), 0, 0), 0, len(data))
+    result = CsvReader().read(data, data, segment, spec, declared)
+    assert list(result.rejects) == []
+    return list(zip(*(column.to_pylist() for column in result.table.columns), strict=True))
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+@given(st.data(), DIALECTS, st.lists(ROWS, min_size=1, max_size=8))
+def test_the_same_values_come_back(
+    data: st.DataObject, how: dict[str, Any], rows: list[tuple[Any, ...]]
+) -> None:
+    """Whatever the delimiter, the quote, the signs, the format, the words: what was written is what
+    is read. The first two rows say what cannot be guessed from nothing: the decimal sign, which
+    number is the day, and both words for true and false."""
+    first = (1_234_567, Decimal("1234567.25"), date(2024, 1, 31), True, "w a")
+    second = (2, Decimal("2.50"), date(2024, 12, 30), False, "w b")
+    rows = [first, second, *rows]
+    places = st.tuples(st.integers(2, max(len(rows) - 1, 2)), st.integers(0, 3))
+    holes = data.draw(st.sets(places, max_size=6))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "x.csv")
+        path.write_bytes(written(rows, holes, how).encode())
+        back = read_back(path)
+    for number, row in enumerate(rows):
+        for column, value in enumerate(row):
+            wanted = None if (number, column) in holes else value
+            assert back[number][column] == wanted, (number, column)

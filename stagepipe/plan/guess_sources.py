@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stagepipe.declare.guess import ColumnGuess, FileGuess, NotationGuess, decide
+from stagepipe.declare.guess import ColumnGuess, FileGuess, NotationGuess, common, decide
 from stagepipe.declare.guessed import name_of
 from stagepipe.errors import InputError
 from stagepipe.model import InputFile, printable
@@ -291,34 +291,5 @@ def _common(sources: Sequence[SourceGuess]) -> tuple[ColumnGuess, ...]:
         return sources[0].columns
     by_source = [{column.name: column for column in source.columns} for source in sources]
     return tuple(
-        _one_of([columns[column.name] for columns in by_source]) for column in sources[0].columns
-    )
-
-
-def _one_of(columns: Sequence[ColumnGuess]) -> ColumnGuess:
-    """One column of what it is in each source."""
-    nulls: Counter[str] = Counter()
-    for column in columns:
-        nulls.update(column.nulls)
-    valued = [column for column in columns if column.values] or list(columns)
-    kinds = list(dict.fromkeys((column.type, column.format) for column in valued))
-    because = next((column.because for column in valued if column.because), None)
-    doubt = next((column.doubt for column in valued if column.doubt), None)
-    kind, text = kinds[0]
-    if len(kinds) > 1:
-        scales = {kind.partition(",")[2] for kind, _ in kinds if kind.startswith("decimal")}
-        if len(scales) == 1 and all(kind.startswith("decimal") for kind, _ in kinds):
-            kind = max(kind for kind, _ in kinds)
-        else:
-            told = ", ".join(f"{kind} {text}" if text else kind for kind, text in kinds)
-            kind, text, because, doubt = "string", None, f"the sources differ: {told}", None
-    return replace(
-        columns[0],
-        type=kind,
-        format=text,
-        because=because,
-        doubt=doubt,
-        values=sum(column.values for column in columns),
-        empty=sum(column.empty for column in columns),
-        nulls=dict(nulls),
+        common([columns[column.name] for columns in by_source]) for column in sources[0].columns
     )

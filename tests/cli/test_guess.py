@@ -289,3 +289,18 @@ def test_a_datetime_comes_back(project, folder: Path) -> None:
         datetime(2024, 12, 31, 23, 5),
         datetime(2024, 1, 2, 9),
     ]
+
+
+def test_sources_that_differ(project, folder: Path) -> None:
+    """Folders of other dialects are sources of their own; a column that is no one type in all of
+    them is text."""
+    project.write("in/acme/a.csv", "id,amount,day\n1,1.50,2024-01-31\n2,2.25,2024-02-01\n")
+    project.write("in/bolt/b.csv", "id;amount;day\n3;3,75;31.12.2024\n4;4,50;30.12.2024\n")
+    text, declared = guessed(project, "in")
+    assert [source["name"] for source in declared["source"]] == ["acme", "bolt"]
+    columns = declared["schema"]["columns"]
+    assert (columns["amount"], columns["day"]) == ("decimal(18,2)", "string")
+    assert "the sources differ: date, date %d.%m.%Y" in comments(text)
+    assert ran(project, text)["amount"].to_list() == [
+        Decimal(number) for number in ("1.50", "2.25", "3.75", "4.50")
+    ]

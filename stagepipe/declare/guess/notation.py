@@ -200,3 +200,32 @@ def _blanks_told(
             what = "trim takes them off" if is_trimmed else "they are kept, as trim is not set"
             where = f"in column {shown(each.name)} (fields: {each.blanks:,})"
             yield f"blanks around texts {where}: {what}"
+
+
+def common(columns: Sequence[ColumnGuess]) -> ColumnGuess:
+    """One column of a table, of what it is in each source: a type that all have, or else text."""
+    nulls: Counter[str] = Counter()
+    for column in columns:
+        nulls.update(column.nulls)
+    valued = [column for column in columns if column.values] or list(columns)
+    kinds = list(dict.fromkeys((column.type, column.format) for column in valued))
+    because = next((column.because for column in valued if column.because), None)
+    doubt = next((column.doubt for column in valued if column.doubt), None)
+    kind, text = kinds[0]
+    if len(kinds) > 1:
+        scales = {kind.partition(",")[2] for kind, _ in kinds if kind.startswith("decimal")}
+        if len(scales) == 1 and all(kind.startswith("decimal") for kind, _ in kinds):
+            kind = max(kind for kind, _ in kinds)
+        else:
+            told = ", ".join(f"{kind} {text}" if text else kind for kind, text in kinds)
+            kind, text, because, doubt = "string", None, f"the sources differ: {told}", None
+    return replace(
+        columns[0],
+        type=kind,
+        format=text,
+        because=because,
+        doubt=doubt,
+        values=sum(column.values for column in columns),
+        empty=sum(column.empty for column in columns),
+        nulls=dict(nulls),
+    )

@@ -14,7 +14,9 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from stagepipe.builtin.csv.reader import CsvReader, Dialect, read_header
+from stagepipe.builtin.csv.dialect import Dialect
+from stagepipe.builtin.csv.layout import read_names
+from stagepipe.builtin.csv.reader import CsvReader
 from stagepipe.builtin.types import type_word
 from stagepipe.contracts import ColumnSpec, DeadSegment, TableSpec
 from stagepipe.model import InputFile, Segment
@@ -100,7 +102,7 @@ def _texts(path: Path, null_values: tuple[str, ...]) -> pl.DataFrame:
     data = path.read_bytes()
     options = {"delimiter": ",", "quote": '"', "null_values": null_values}
     try:
-        names, _ = read_header(data, Dialect.of(options).structure)
+        names = read_names(data, Dialect.of(options))
         spec = TableSpec(tuple(ColumnSpec(name, name, pa.string()) for name in names))
         whole = Segment(InputFile(path.name, len(data), 0, 0), 0, len(data))
         result = CsvReader().read(data, data, whole, spec, options)

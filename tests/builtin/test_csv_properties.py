@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import os
+import re
+from dataclasses import fields as fields_of
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import cache
+from itertools import pairwise
 from unittest import mock
 
 import csv_reference
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from stagepipe.builtin.csv import convert, reader
 from stagepipe.builtin.csv import lines as lines_module
+from stagepipe.builtin.csv.cutting import HEAD_BYTES
+from stagepipe.builtin.csv.dialect import Dialect
+from stagepipe.builtin.csv.encoding import transcoded
 from stagepipe.builtin.csv.explain import take_apart, unfit_records
+from stagepipe.builtin.csv.layout import layout_of
+from stagepipe.builtin.csv.margins import top
+from stagepipe.builtin.csv.plain import plain_copy
 from stagepipe.builtin.csv.reader import CsvReader
-from stagepipe.builtin.csv.structure import HEAD_BYTES
-from stagepipe.contracts import ColumnSpec, TableSpec
+from stagepipe.contracts import ColumnSpec, DeadSegment, TableSpec
 from stagepipe.model import InputFile, Segment
 
 EXAMPLES = int(os.environ.get("STAGEPIPE_EXAMPLES", "250"))
@@ -48,7 +57,16 @@ CHECKS = {
     pa.int8(): [("min", 0), ("max", 9)],
     pa.float64(): [("min", 0.5), ("max", 20.0)],
 }
-DIALECTS = ((",", '"'), (",", '"'), (";", ""), ("\t", '"'), (" ", "'"), ("a", '"'), ("|", "x"))
+# Delimiter, quote, escape, comment.
+DIALECTS = (
+    *((",", '"', None, None), (";", "", None, None), ("\t", '"', None, None)),
+    *((" ", "'", None, None), ("a", '"', None, None), ("|", "x", None, None)),
+    *((",", '"', None, "#"), (";", "", None, "--"), (",", '"', "\\", None), (",", '"', '"', "é")),
+    *(("||", '"', None, None), ("ab", "'", "\\", "#"), ("§", "«", None, None)),
+    *(("::", "", "\\", "//"), ("é\t", '"', "^", "-"), ("|", "é", "x", "#")),
+)
+ENCODINGS = ("iso8859-1", "cp1252", "ascii", "cp437", "cp037", "utf-16", "utf-16-be", "utf-32-le")
+ENCODINGS += ("shift_jis", "cp932", "gb18030", "euc_jp", "iso2022_jp", "hz", "big5")
 NULLS = (("",), ("", "NA"), (), ("0", "NA"), ("\n", "true"))
 NAMES = ("p", "q", "r", "s")
 FORMATS = {
@@ -133,7 +151,8 @@ def notations(draw):
 
 def fitting(column, options):
     """Fields that fit, as a file with these options would have them."""
-    written = {name: value for name, value in options.items() if name not in ("delimiter", "quote")}
+    names = {field.name for field in fields_of(csv_reference.Written)}
+    written = {name: value for name, value in options.items() if name in names}
     return _fitting(column.arrow_type, column.format, csv_reference.Written(**written))
 
 
@@ -172,16 +191,19 @@ def specs(draw, width):
     return TableSpec(tuple(columns), extra_columns="ignore", missing_columns="null")
 
 
-def hostile_bodies(delimiter, quote):
+def hostile_bodies(delimiter, quote, escape, comment):
     """Any bytes of a small alphabet."""
     marks = (delimiter.encode(),) * 4 + (quote.encode(),) * 4 + (b"\n",) * 3
+    marks += ((escape or "").encode(),) * 3 + ((comment or "").encode(),) * 2
     return st.lists(st.sampled_from(marks + BITS + TEXTS + LIKELY), max_size=30).map(b"".join)
 
 
 @st.composite
-def plausible_bodies(draw, columns, options):
+def plausible_bodies(draw, columns, options, is_trailing):
     """Records that are mostly whole, with values and quoting that are mostly right."""
     delimiter, mark = options["delimiter"].encode(), options["quote"].encode()
+    comment = (options["comment"] or "").encode()
+    doubled = st.sampled_from((mark * 2, (options["escape"] or options["quote"]).encode() + mark))
     pools = [fitting(column, options) if column else WORDS for column in columns]
     blanks = (b"", b"", b" ", b"\t ") if options.get("trim") else (b"",)
     end = draw(st.sampled_from((b"\n", b"\n", b"\r\n", b"\r")))
@@ -197,33 +219,99 @@ def plausible_bodies(draw, columns, options):
             special = (b"\n", b"\r", delimiter, *([mark] if mark else []))
             must = any(byte in field for byte in special)
             if draw(st.sampled_from((must, must, must, True))):
-                field = mark + field.replace(mark, mark * 2) + mark if mark else field
+                field = mark + field.replace(mark, draw(doubled)) + mark if mark else field
             fields.append(field)
         if not is_clean and draw(st.integers(0, 3)) == 0:
             stray = draw(st.sampled_from((mark, mark, b"a" + mark, b"")))
             fields[draw(st.integers(0, len(columns) - 1))] += stray
             fields[draw(st.integers(0, len(columns) - 1))] = stray
+        fields += [b""] * is_trailing
         records.append(delimiter.join(fields))
+        if comment and draw(st.integers(0, 2)) == 0:
+            records.append(comment + draw(st.sampled_from((b"", mark, b"x", b"1,2"))))
     return end.join(records) + draw(st.sampled_from((end, end, b"")))
 
 
 @st.composite
 def cases(draw):
     """A file, its schema and its dialect."""
-    delimiter, quote = draw(st.sampled_from(DIALECTS))
+    marks = delimiter, quote, escape, comment = draw(st.sampled_from(DIALECTS))
     width = draw(st.integers(1, 4))
     spec = draw(specs(width))
+    is_trailing = draw(st.sampled_from((False,) * 5 + (True,)))
+    if draw(st.booleans()) and {c.header for c in spec.columns} == {*NAMES[:width]}:
+        spec = replace(spec, extra_columns="refuse")
     nulls = draw(st.sampled_from(NULLS))
     options = {"delimiter": delimiter, "quote": quote, "null_values": nulls, **draw(notations())}
+    options |= {"escape": escape, "comment": comment}
     by_name = {column.header: column for column in spec.columns}
-    plausible = plausible_bodies([by_name.get(name) for name in NAMES[:width]], options)
-    bodies = st.one_of(hostile_bodies(delimiter, quote), plausible, plausible)
-    before = draw(st.sampled_from((b"", b"", b"", csv_reference.BOM, b"\n\r\n")))
+    columns = [by_name.get(name) for name in NAMES[:width]]
+    plausible = plausible_bodies(columns, options, is_trailing)
+    body = draw(st.one_of(hostile_bodies(*marks), plausible, plausible))
     end = draw(st.sampled_from((b"\n", b"\n", b"\r\n", b"\r")))
-    blank = " " if options.get("trim") and delimiter not in " \t" else ""
-    header = delimiter.join(name + blank for name in NAMES[:width]).encode()
-    data = before + header + end + draw(bodies)
+    blank = " " if options.get("trim") and delimiter[0] not in " \t" else ""
+    names = [name + blank for name in NAMES[:width]]
+    top = delimiter.join([*names, *[blank] * is_trailing]).encode() + end
+    if draw(st.integers(0, 5)) == 0:
+        options["header"] = draw(st.sampled_from((0, False, 1, 2)))
+        top = {0: b"", 1: top, 2: _in_two(names, delimiter, end)}[int(options["header"])]
+    if draw(st.integers(0, 5)) == 0:
+        options["skip_lines"] = draw(st.integers(1, 3))
+        line = st.sampled_from((b"", quote.encode(), b"a" + delimiter.encode(), b"\xff"))
+        top = b"".join(draw(line) + end for _ in range(options["skip_lines"])) + top
+    else:
+        top = draw(st.sampled_from((b"", b"", b"", b"\n\r\n"))) + top
+    if draw(st.integers(0, 5)) == 0:
+        options["skip_footer"] = draw(st.integers(1, 3))
+    data = top + body
+    if draw(st.integers(0, 2)) == 0:
+        options["encoding"] = draw(st.sampled_from([e for e in ENCODINGS if _has(e, marks)]))
+        data = _encoded(data, options["encoding"])
+    else:
+        data = draw(st.sampled_from((b"", b"", b"", csv_reference.BOM))) + data
+    for key in draw(st.sets(st.sampled_from(("escape", "comment")))):
+        if options[key] is None:  # as options are where nobody names it
+            del options[key]
+    try:
+        top_of(data, options)
+    except DeadSegment:
+        assume(False)
     return data, spec, options
+
+
+def top_of(data, options):
+    """What the reader makes of a file's beginning."""
+    dialect = Dialect.of(options)
+    text = transcoded(data, dialect.codec).text
+    return top(text, dialect.structure, dialect.margins)
+
+
+def _has(encoding, marks):
+    """Whether an encoding has these characters."""
+    text = "".join(filter(None, marks))
+    return text.encode(encoding, "ignore").decode(encoding) == text
+
+
+def _in_two(names, delimiter, end):
+    """A header of two lines that has these names."""
+    above = [name if n % 2 else "" for n, name in enumerate(names)]
+    below = ["" if n % 2 else name for n, name in enumerate(names)]
+    lines = (delimiter.join(line).encode() for line in (above, below))
+    return b"".join((line or delimiter.encode()) + end for line in lines)
+
+
+def _encoded(data, encoding):
+    """UTF-8 with bad bytes in another encoding; what that lacks is a question mark."""
+    pieces = (
+        [data] if encoding.startswith("utf-") else re.split(rb"(\xff|\xc3(?![\x80-\xbf]))", data)
+    )
+    is_bad = False
+    found = b""
+    for piece in pieces:
+        text = piece.decode("utf-8", "replace")
+        found += piece if is_bad else text.encode(encoding, "replace")
+        is_bad = not is_bad
+    return found
 
 
 def whole(data):
@@ -293,7 +381,7 @@ def test_reads_the_same_in_any_pieces(tmp_path_factory, case, chunk_size):
     path = tmp_path_factory.getbasetemp() / "cut.csv"
     path.write_bytes(data)
     cuts = CsvReader().cuts(path, len(data), chunk_size, options)
-    assert all(a < b for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True))
+    assert not data or all(a < b for a, b in pairwise([0, *cuts, len(data)]))
     tables, rejects, places, records, lines = [], [], [], 0, 0
     first_lines = iter([1, *CsvReader().first_lines(path, cuts)])
     for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
@@ -318,13 +406,15 @@ def test_reads_the_same_in_any_pieces(tmp_path_factory, case, chunk_size):
 def test_each_record_is_found_again_at_its_offset(case):
     """Its raw bytes are those of the slow reader."""
     data, _, options = case
-    start = len(csv_reference.BOM) if data.startswith(csv_reference.BOM) else 0
-    marks = (options["delimiter"].encode(), options["quote"].encode())
-    records = list(csv_reference.records(data, start, *marks))
-    found = CsvReader().records_at(data, [record.start for record in records], options)
+    rules = csv_reference.Rules(**options)
+    text = csv_reference.text_of(data, rules.encoding)
+    start, _ = csv_reference.body(text.characters, rules)
+    records = list(csv_reference.records(text.characters, start, len(text.characters), rules))
+    offsets = [text.offsets[record.start] for record in records]
+    found = CsvReader().records_at(data, offsets, options)
     assert found == [
-        (csv_reference.lines_before(data, record.start) + 1, data[record.start : record.end])
-        for record in records
+        (text.lines_before(record.start) + 1, data[offset : text.offsets[record.end]])
+        for record, offset in zip(records, offsets, strict=True)
     ]
 
 
@@ -340,7 +430,7 @@ def test_lines_are_the_same_in_blocks_of_any_size(tmp_path_factory, data, block)
     cuts = [cut for cut in range(len(data) + 1) if data[max(cut - 1, 0) : cut + 1] != b"\r\n"]
     with mock.patch.object(lines_module, "BLOCK_BYTES", block):
         found = CsvReader().first_lines(path, cuts)
-    assert found == [csv_reference.lines_before(data, cut) + 1 for cut in cuts]
+    assert found == [csv_reference.text_of(data, "ascii").lines_before(cut) + 1 for cut in cuts]
 
 
 @given(case=cases())
@@ -348,9 +438,12 @@ def test_lines_are_the_same_in_blocks_of_any_size(tmp_path_factory, data, block)
 def test_the_slow_path_agrees_with_what_the_fast_one_takes(case):
     """Where the fast path takes a segment, the slow path finds as many records, and all fit."""
     data, spec, options = case
-    dialect = reader.Dialect.of(options)
-    header, start = reader.read_header(data, dialect.structure)
-    layout = reader._layout(header, spec, dialect)
+    dialect = Dialect.of(options)
+    data = transcoded(data, dialect.codec).text
+    if plain_copy(data, 0, dialect.structure) is not None:
+        return
+    beginning = top(data, dialect.structure, dialect.margins)
+    layout, start = layout_of(data, beginning, spec, dialect), beginning.start
     survey = dialect.structure.survey(data, start)
     alone = dialect.structure.survey(data[start:])
     assert (survey.is_even, survey.lines) == (alone.is_even, alone.lines)
@@ -359,6 +452,6 @@ def test_the_slow_path_agrees_with_what_the_fast_one_takes(case):
     table = reader._parse(data, start, layout, dialect)
     if table is None or not is_even or table.num_rows != records:
         return
-    taken = list(take_apart(data, start, dialect.structure, layout.width))
+    taken = list(take_apart(data, start, dialect.structure, layout))
     assert len(taken) == records
     assert not unfit_records(taken, layout, dialect.notation)

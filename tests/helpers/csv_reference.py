@@ -6,6 +6,7 @@ with it on every row and on every field of every reject.
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 import struct
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from itertools import zip_longest
 from typing import Any
 
 import pyarrow as pa
@@ -21,12 +23,12 @@ from stagepipe.contracts import ColumnSpec, TableSpec
 from stagepipe.model import Reject
 
 BOM = b"\xef\xbb\xbf"
-ENDS = b"\r\n"
+ENDS = "\r\n"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Written:
-    """How the values of a file are written, as [source.csv] has it."""
+    """How the values of a file are written, by the words of `[source.csv]`."""
 
     null_values: tuple[str, ...]
     decimal_comma: bool = False
@@ -36,13 +38,44 @@ class Written:
     trim: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rules(Written):
+    """How a file is written, by the words of `[source.csv]`."""
+
+    delimiter: str
+    quote: str
+    escape: str | None = None
+    comment: str | None = None
+    encoding: str = "utf-8"
+    skip_lines: int = 0
+    header: bool | int = True
+    skip_footer: int = 0
+
+
+@dataclass(frozen=True)
+class Text:
+    """A file's characters, and the offset of each one's bytes; one more is the file's size. A byte
+    that is part of no character is the surrogate U+DC00 plus its value."""
+
+    characters: str
+    offsets: list[int]
+
+    def lines_before(self, stop: int) -> int:
+        """How many physical lines end before a character."""
+        text = self.characters
+        return sum(
+            text[n] == "\n" or (text[n] == "\r" and text[n + 1 : n + 2] != "\n")
+            for n in range(stop)
+        )
+
+
 @dataclass(frozen=True)
 class Record:
     """`fields` is None when a quote is not closed."""
 
     start: int
     end: int
-    fields: list[bytes] | None
+    fields: list[str] | None
 
 
 @dataclass
@@ -55,71 +88,127 @@ class Result:
     """Of each row: the offset and the line at which its record begins."""
 
 
-def records(data: bytes, start: int, delimiter: bytes, quote: bytes) -> Iterator[Record]:
+def _keep(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return "".join(chr(0xDC00 + b) for b in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error("reference-bytes", _keep)
+MARKS = {"utf-16": (b"\xff\xfe", b"\xfe\xff"), "utf-32": (b"\xff\xfe\0\0", b"\0\0\xfe\xff")}
+
+
+def text_of(data: bytes, encoding: str) -> Text:
+    """Decode byte by byte."""
+    start = 0
+    for family, (little, big) in MARKS.items():
+        if encoding.startswith(family):
+            start = len(little) if data.startswith((little, big)) else 0
+            is_big = data.startswith(big) or encoding.endswith("be")
+            encoding = f"{family}-{'be' if is_big else 'le'}"
+    decoder = codecs.getincrementaldecoder(encoding)("reference-bytes")
+    characters, offsets, since = "", [], start
+    for position in range(start, len(data)):
+        found = decoder.decode(data[position : position + 1], position == len(data) - 1)
+        if not found:
+            continue
+        size = position + 1 - since
+        # So many characters as bytes: one each. Else it is one character, or a pair that belongs
+        # together.
+        offsets += [since + n if len(found) == size else since for n in range(len(found))]
+        if found[-1] in ENDS and not encoding.startswith("utf-"):
+            offsets[-1] = position  # what shifts the meaning of bytes belongs to the line before
+        characters += found
+        since = position + 1
+    return Text(characters, [*offsets, len(data)])
+
+
+def records(text: str, start: int, stop: int, rules: Rules) -> Iterator[Record]:
     """The records from `start` on, by a machine of three states."""
     position = start
-    while position < len(data):
-        if data[position] in ENDS:
+    while position < stop:
+        if text[position] in ENDS:
             position += 1
             continue
-        begin, fields, field, state = position, [], bytearray(), "start"
-        while position < len(data):
-            byte = data[position : position + 1]
-            if state == "quoted":
-                if byte != quote:
-                    field += byte
-                elif data[position + 1 : position + 2] == quote:
-                    field += quote
-                    position += 1
-                else:
-                    state = "bare"
-            elif byte in (b"\r", b"\n"):
-                break
-            elif byte == delimiter:
-                fields.append(bytes(field))
-                field, state = bytearray(), "start"
-            elif state == "start" and quote and byte == quote:
-                state = "quoted"
-            else:
-                field += byte
-                state = "bare"
-            position += 1
-        if state == "quoted":
-            end = len(data)
-            if data.endswith(b"\r\n"):
-                end -= 2
-            elif data.endswith((b"\r", b"\n")):
-                end -= 1
-            yield Record(begin, end, None)
+        if rules.comment and text.startswith(rules.comment, position, stop):
+            while position < stop and text[position] not in ENDS:
+                position += 1
+            continue
+        record = _record(text, position, stop, rules)
+        yield record
+        position = record.end
+        if record.fields is None:
             return
-        yield Record(begin, position, [*fields, bytes(field)])
 
 
-def lines_before(data: bytes, stop: int) -> int:
-    """How many physical lines end before an offset."""
-    lines = 0
-    for position in range(stop):
-        if data[position] == 0x0A or (
-            data[position] == 0x0D and data[position + 1 : position + 2] != b"\n"
-        ):
-            lines += 1
-    return lines
+def _record(text: str, begin: int, stop: int, rules: Rules) -> Record:
+    fields, field, state = [], "", "start"
+    escape = "" if rules.escape == rules.quote else rules.escape
+    position = begin
+    while position < stop:
+        character = text[position]
+        if escape and character == escape and position + 1 < stop:
+            length = 2 if text.startswith("\r\n", position + 1, stop) else 1
+            field += text[position + 1 : position + 1 + length]
+            position += length
+            state = "bare" if state == "start" else state
+        elif state == "quoted":
+            if character != rules.quote:
+                field += character
+            elif text[position + 1 : min(position + 2, stop)] == rules.quote:
+                field += character
+                position += 1
+            else:
+                state = "bare"
+        elif character in ENDS:
+            break
+        elif text.startswith(rules.delimiter, position, stop):
+            fields.append(field)
+            field, state = "", "start"
+            position += len(rules.delimiter) - 1
+        elif state == "start" and character == rules.quote:
+            state = "quoted"
+        else:
+            field += character
+            state = "bare"
+        position += 1
+    if state == "quoted":
+        return Record(begin, _before_end(text, stop), None)
+    return Record(begin, position, [*fields, field])
 
 
-def read(data: bytes, spec: TableSpec, *, delimiter: str, quote: str, **written: Any) -> Result:
+def _before_end(text: str, stop: int) -> int:
+    if text.endswith("\r\n", 0, stop):
+        return stop - 2
+    return stop - text.endswith(("\r", "\n"), 0, stop)
+
+
+def read(data: bytes, spec: TableSpec, **options: Any) -> Result:
     """A whole file."""
-    how = Written(**written)
-    start = len(BOM) if data.startswith(BOM) else 0
-    header, *body = records(data, start, delimiter.encode(), quote.encode())
-    assert header.fields is not None
-    names = [trimmed(name.decode(), how) for name in header.fields]
+    rules = Rules(**options)
+    text = text_of(data, rules.encoding)
+    start, body_stop = body(text.characters, rules)
+    header_records = int(rules.header)
+    all_records = list(records(text.characters, start, len(text.characters), rules))
+    names: list[str] | None = None
+    if header_records:
+        headers = [
+            [trimmed(name, rules) for name in record.fields or []]
+            for record in all_records[:header_records]
+        ]
+        names = [" ".join(filter(None, parts)) for parts in zip_longest(*headers, fillvalue="")]
+        start = all_records[header_records - 1].end
+    width = len(names or (all_records and all_records[0].fields) or ())
+    file = File(text, names, width, spec, rules)
+    # A footer that begins in the header leaves the header alone.
+    stop = max(body_stop, start)
+    found = list(records(text.characters, start, stop, rules))
     rows, rejects, places = [], [], []
-    for record in body:
-        line = lines_before(data, record.start) + 1
-        row, faults = _row(record, names, spec, how)
+    for record in found:
+        line, offset = text.lines_before(record.start) + 1, text.offsets[record.start]
+        row, faults = file.row(record)
         if not faults:
             rows.append(row)
-            places.append((record.start, line))
+            places.append((offset, line))
             continue
         (column, value, reason), *others = faults
         rejects.append(
@@ -127,50 +216,99 @@ def read(data: bytes, spec: TableSpec, *, delimiter: str, quote: str, **written:
                 source="",
                 file=None,
                 line=line,
-                byte_offset=record.start,
+                byte_offset=offset,
                 stage="",
                 column=column,
                 value=value,
                 reason=reason,
                 also=", ".join(f"{name}:{also}" for name, _, also in others) or None,
-                raw=data[record.start : record.end],
+                raw=data[offset : text.offsets[record.end]],
             )
         )
-    return Result(rows, rejects, len(body), lines_before(data, len(data)), places)
+    lines = text.lines_before(len(text.characters))
+    return Result(rows, rejects, len(found), lines, places)
+
+
+def body(text: str, rules: Rules) -> tuple[int, int]:
+    """Where the header begins, and where the footer does."""
+    lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text)
+    start = len("".join(lines[: rules.skip_lines]))
+    if rules.skip_lines == 0 and rules.encoding == "utf-8" and text.startswith("\ufeff"):
+        start = 1
+    stop, left = len(text), rules.skip_footer
+    for line in reversed(lines):
+        if not left:
+            break
+        stop -= len(line)
+        left -= bool(line.strip(ENDS))
+    return start, stop if rules.skip_footer else len(text)
 
 
 Fault = tuple[str | None, str | None, str]
 
 
-def _row(
-    record: Record, names: list[str], spec: TableSpec, how: Written
-) -> tuple[tuple[Any, ...], list[Fault]]:
-    if record.fields is None:
-        return (), [(None, None, "unclosed_quote")]
-    if len(record.fields) != len(names):
-        reason = "too_many_fields" if len(record.fields) > len(names) else "too_few_fields"
-        return (), [(None, str(len(record.fields)), reason)]
-    row: list[Any] = []
-    faults: list[Fault] = []
-    for column in spec.columns:
-        if column.header not in names:
-            row.append(column.default)
-            faults += _failed_checks(column, None, column.default)
-            continue
-        raw = record.fields[names.index(column.header)]
-        try:
-            text = raw.decode()
-        except UnicodeDecodeError:
-            faults.append((column.name, raw.decode(errors="backslashreplace"), "encoding"))
-            continue
-        try:
-            value = value_of(text, column, how)
-        except ValueError:
-            faults.append((column.name, text, "type"))
-            continue
-        row.append(value)
-        faults += _failed_checks(column, text, value)
-    return tuple(row), faults
+@dataclass(frozen=True)
+class File:
+    """What is known of a file when its records are read; `width` is that of header or first
+    record."""
+
+    text: Text
+    names: list[str] | None
+    width: int
+    spec: TableSpec
+    rules: Rules
+
+    def positions(self) -> tuple[dict[str, int], int, bool]:
+        """Where the columns stand, by name; how many fields a record has; whether the last of
+        these has to be empty."""
+        wanted = [column.header for column in self.spec.columns]
+        if self.names is None:
+            width = len(wanted)
+            if self.width > width and self.spec.extra_columns == "ignore":
+                width = self.width
+            if 0 < self.width < width and self.spec.missing_columns == "null":
+                width = self.width
+            return {name: n for n, name in enumerate(wanted) if n < width}, width, False
+        is_void = len(self.names) > 1 and not self.names[-1] and "" not in wanted
+        is_void = is_void and self.spec.extra_columns == "refuse"
+        there = {name: self.names.index(name) for name in wanted if name in self.names}
+        return there, len(self.names), is_void
+
+    def row(self, record: Record) -> tuple[tuple[Any, ...], list[Fault]]:
+        """The values of a record, or what is wrong with it."""
+        there, width, is_void = self.positions()
+        if record.fields is None:
+            return (), [(None, None, "unclosed_quote")]
+        is_long = is_void and trimmed(record.fields[-1], self.rules) not in (
+            "",
+            *self.rules.null_values,
+        )
+        if len(record.fields) != width or is_long:
+            reason = "too_few_fields" if len(record.fields) < width else "too_many_fields"
+            return (), [(None, str(len(record.fields)), reason)]
+        row: list[Any] = []
+        faults: list[Fault] = []
+        for column in self.spec.columns:
+            if column.header not in there:
+                row.append(column.default)
+                faults += _failed_checks(column, None, column.default)
+                continue
+            value, found = _value(record.fields[there[column.header]], column, self.rules)
+            row.append(value)
+            faults += found
+        return tuple(row), faults
+
+
+def _value(text: str, column: ColumnSpec, rules: Rules) -> tuple[Any, list[Fault]]:
+    if bad := re.findall("[\udc00-\udcff]", text):
+        for byte in bad:
+            text = text.replace(byte, f"\\x{ord(byte) - 0xDC00:02x}")
+        return None, [(column.name, text, "encoding")]
+    try:
+        value = value_of(text, column, rules)
+    except ValueError:
+        return None, [(column.name, text, "type")]
+    return value, _failed_checks(column, text, value)
 
 
 def _failed_checks(column: ColumnSpec, text: str | None, value: Any) -> list[Fault]:

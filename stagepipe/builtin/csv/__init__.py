@@ -6,6 +6,10 @@ and the next single one closes it. What follows up to the delimiter belongs to t
 Lines without a single byte are no records. The header is a file's first record. These are the
 rules of Python's csv module and of pyarrow, and the tests hold all three against each other.
 
+What a file's text is comes first: `encoding` gives it in UTF-8, `margins` what stands above and
+below its records, and `plain` a copy of those that no parser knows as they are written. At the end
+`returning` finds the places and bytes of the file again.
+
 Clean bytes never pay for dirty ones: a segment is parsed by pyarrow with its final types, and the
 number of rows is compared with the records counted from the bytes. When anything is amiss,
 `explain` takes the segment apart record by record, the bad records' bytes are cut out, and the

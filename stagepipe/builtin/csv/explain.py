@@ -6,7 +6,8 @@ structure and column by column for types and checks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -16,17 +17,22 @@ from stagepipe.builtin.csv.lines import count_lines
 from stagepipe.builtin.csv.structure import Span, Structure
 from stagepipe.builtin.csv.values import Notation
 from stagepipe.contracts import ColumnSpec, TableSpec
-from stagepipe.model import Reject, printable
+from stagepipe.model import Reject
+
+_BYTE = re.compile("[\udc00-\udcff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Where the table's columns stand in a file: for each column of the spec its position among
-    the file's fields, or None when the file lacks it; `width` is the number of fields."""
+    the file's fields, or None when the file lacks it; `width` is the number of fields.
+    Where `void` is given, the last field is only there because each record ends with a delimiter,
+    and that has to be true of its text."""
 
     spec: TableSpec
     positions: tuple[int | None, ...]
     width: int
+    void: Callable[[str], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +56,26 @@ class Record:
     fault: Fault | None
 
 
-def take_apart(data: bytes, start: int, structure: Structure, width: int) -> Iterator[Record]:
-    """The records from `start` on. Bytes that are no UTF-8 stand as surrogates in the fields."""
+def take_apart(
+    data: bytes, start: int, structure: Structure, layout: Layout, errors: str = "surrogateescape"
+) -> Iterator[Record]:
+    """The records from `start` on. Bytes that are no characters stand as surrogates in the fields;
+    `errors` is how Python is to decode them."""
     spans: list[Span] = []
 
     def texts() -> Iterator[str]:
         for span in structure.spans(data, start):
             spans.append(span)
             if span.is_closed:
-                yield data[span.start : span.end].decode("utf-8", "surrogateescape")
+                yield data[span.start : span.end].decode("utf-8", errors)
 
     for fields in structure.fields(texts()):
         span, *_ = spans
         spans.clear()
-        if len(fields) == width:
+        if len(fields) == layout.width and (layout.void is None or layout.void(fields[-1])):
             yield Record(span, fields, None)
         else:
-            reason = "too_many_fields" if len(fields) > width else "too_few_fields"
+            reason = "too_few_fields" if len(fields) < layout.width else "too_many_fields"
             yield Record(span, None, Fault(reason, value=str(len(fields))))
     for span in spans:
         yield Record(span, None, Fault("unclosed_quote"))
@@ -138,7 +147,7 @@ def _type_faults(
                     if not is_null(text):
                         present.append((row, text))
                 else:
-                    faults[row] = Fault("encoding", column.name, printable(text))
+                    faults[row] = Fault("encoding", column.name, _with_bytes(text))
             for bad in notation.unfit([text for _, text in present], column):
                 row, text = present[bad]
                 faults[row] = Fault("type", column.name, text)
@@ -183,4 +192,9 @@ def _with_fields(records: Sequence[Record]) -> list[int]:
 
 
 def _is_utf8(text: str) -> bool:
-    return text.isascii() or not any("\udc80" <= character <= "\udcff" for character in text)
+    return text.isascii() or not _BYTE.search(text)
+
+
+def _with_bytes(text: str) -> str:
+    """The text with `\\xNN` for each byte that is part of no character."""
+    return _BYTE.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", text)

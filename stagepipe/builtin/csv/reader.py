@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,35 +13,22 @@ import pyarrow.compute as pc
 
 from stagepipe.builtin import checks
 from stagepipe.builtin.csv import convert, values
+from stagepipe.builtin.csv.cutting import boundary, cuts, pieces
+from stagepipe.builtin.csv.dialect import Dialect
+from stagepipe.builtin.csv.encoding import transcoded
 from stagepipe.builtin.csv.explain import Layout, Record, explain, take_apart, unfit_records
+from stagepipe.builtin.csv.layout import layout_of
 from stagepipe.builtin.csv.lines import count_lines, first_lines
+from stagepipe.builtin.csv.margins import footer_start, top
+from stagepipe.builtin.csv.plain import plain_copy
+from stagepipe.builtin.csv.returning import DISAGREEMENT, from_copy, in_file, records_at
 from stagepipe.builtin.csv.structure import Structure
-from stagepipe.builtin.csv.values import Notation
 from stagepipe.contracts import DeadSegment, SegmentResult, TableSpec
 from stagepipe.model import Reject, Segment
 
 PIECE_BYTES = (2**20, 2**16)
 """Taking records apart is some hundred times slower than parsing them: only the pieces in which
 something is amiss are."""
-DISAGREEMENT = (
-    "stagepipe's two ways to read these bytes disagree, so neither is trusted; "
-    "please report this file as a defect"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How a source's files are written: their records, and the values in them."""
-
-    structure: Structure
-    notation: Notation
-
-    @classmethod
-    def of(cls, options: Mapping[str, Any]) -> Dialect:
-        """The dialect that `[source.csv]` declares."""
-        delimiter, quote = options["delimiter"], options["quote"]
-        structure = Structure(delimiter.encode("ascii"), quote.encode("ascii"))
-        return cls(structure, Notation.of(options))
 
 
 class CsvReader:
@@ -60,12 +46,16 @@ class CsvReader:
                 yield place, f"the expression of check {check.name!r}: {wrong}"
 
     def cuts(self, path: Path, size: int, chunk_size: int, options: Mapping[str, Any]) -> list[int]:
-        """Record boundaries that cut the file into pieces of about `chunk_size` bytes."""
-        return Dialect.of(options).structure.cuts(path, size, chunk_size)
+        """Record boundaries that cut the file into pieces of about `chunk_size` bytes; none in an
+        encoding in which other characters may have the bytes of a line end or a quote."""
+        dialect = Dialect.of(options)
+        structure = dialect.structure_in_file
+        return [] if structure is None else cuts(path, size, chunk_size, structure, dialect.margins)
 
     def boundary(self, data: bytes, options: Mapping[str, Any], *, is_first: bool) -> int:
         """The last record boundary after the beginning of the bytes; 0 when there is none."""
-        return Dialect.of(options).structure.last_boundary(data, has_header=is_first)
+        dialect = Dialect.of(options)
+        return boundary(data, dialect.structure, dialect.margins, is_first=is_first)
 
     def read(
         self,
@@ -79,10 +69,21 @@ class CsvReader:
     ) -> SegmentResult:
         """The segment's records as a table, and those that are bad as rejects."""
         dialect = Dialect.of(options)
-        header, body_start = read_header(head, dialect.structure)
-        layout = _layout([dialect.notation.trimmed(name) for name in header], spec, dialect)
-        start = body_start if segment.start == 0 else 0
-        return _read(data, start, layout, dialect, PIECE_BYTES, with_places)
+        is_start = segment.start == 0
+        of_file = transcoded(data, dialect.codec, is_start=is_start)
+        text = of_file.text
+        head = text if is_start else transcoded(head, dialect.codec).text
+        beginning = top(head, dialect.structure, dialect.margins)
+        layout = layout_of(head, beginning, spec, dialect)
+        start = beginning.start if is_start else 0
+        end = len(text)
+        if dialect.margins.skip_footer and segment.end == segment.file.size:
+            end = footer_start(text, start, dialect.margins.skip_footer)
+        body = text if end == len(text) else text[:end]
+        result = _read_any(body, start, layout, dialect, with_places)
+        if end < len(text):
+            result = replace(result, lines=count_lines(text))
+        return in_file(result, of_file)
 
     def first_lines(self, path: Path, cuts: Sequence[int]) -> list[int]:
         """The physical line (from 1) that begins at each of the cuts."""
@@ -97,14 +98,21 @@ class CsvReader:
     ) -> list[tuple[int, bytes]]:
         """The lines on which the records at these offsets begin, and the records, as rejects have
         them."""
-        structure = Dialect.of(options).structure
-        found, line, before = {}, 1, 0
-        for offset in sorted(set(offsets)):
-            span = structure.record_at(data, offset)
-            line += count_lines(data[before:offset])
-            before = offset
-            found[offset] = (line, data[span.start : span.end])
-        return [found[offset] for offset in offsets]
+        dialect = Dialect.of(options)
+        of_file = transcoded(data, dialect.codec, is_start=dialect.structure_in_file is None)
+        return records_at(of_file, offsets, dialect.structure)
+
+
+def _read_any(
+    text: bytes, start: int, layout: Layout, dialect: Dialect, with_places: bool
+) -> SegmentResult:
+    """What the reader makes of the text from `start` on, by way of a plain copy where need be."""
+    copy = plain_copy(text, start, dialect.structure)
+    if copy is None:
+        return _read(text, start, layout, dialect, PIECE_BYTES, with_places)
+    plainly = replace(dialect, structure=copy.structure)
+    result = _read(copy.data, 0, layout, plainly, PIECE_BYTES, with_places)
+    return from_copy(result, copy, text, start, dialect.structure)
 
 
 def _read(
@@ -133,7 +141,7 @@ def _read(
     del table  # others are made in its stead
     results, rejects, places = [], [], []
     offset, line = start, count_lines(data[:start])
-    for piece in structure.pieces(data, start, smaller[0]):
+    for piece in pieces(data, start, smaller[0], structure):
         result = _read(piece, 0, layout, dialect, smaller[1:], with_places)
         results.append(result)
         if with_places:
@@ -181,7 +189,7 @@ def _examined(
 ) -> SegmentResult:
     """The bytes taken apart record by record. `table` holds all of them where only checks failed;
     `failed` says in which rows."""
-    taken = list(take_apart(data, start, dialect.structure, layout.width))
+    taken = list(take_apart(data, start, dialect.structure, layout, dialect.text_errors))
     bad: set[int] = set()
     if table is None:
         bad = unfit_records(taken, layout, dialect.notation)
@@ -204,60 +212,6 @@ def _examined(
     return SegmentResult(table, len(taken), lines, rejects, places)
 
 
-def read_header(head: bytes, structure: Structure) -> tuple[list[str], int]:
-    """The column names, and the offset after the header record."""
-    if not head:
-        raise DeadSegment("the file is empty: not even a header stands in it")
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DeadSegment("the file is UTF-16, which is not available yet: convert it to UTF-8")
-    header = structure.header(head)
-    if header is None:
-        raise DeadSegment("the file holds blank lines only: there is no header")
-    span, end = header
-    if not span.is_closed:
-        raise DeadSegment("the header has a quote that nothing closes")
-    try:
-        text = head[span.start : span.end].decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DeadSegment(f"the header is not UTF-8 ({error.reason}): convert the file") from error
-    return next(iter(structure.fields(iter([text])))), end
-
-
-def _layout(header: Sequence[str], spec: TableSpec, dialect: Dialect) -> Layout:
-    """Where the spec's columns stand in this file. Raises DeadSegment where they do not."""
-    wanted = {column.header for column in spec.columns}
-    extra = [name for name in header if name not in wanted]
-    missing = [column.header for column in spec.columns if column.header not in header]
-    twice = sorted({name for name in wanted if header.count(name) > 1})
-    if twice:
-        raise DeadSegment(f"the header names {_listed(twice)} more than once")
-    refused = missing if spec.missing_columns == "refuse" else []
-    if refused and len(header) == 1 and len(wanted) > 1:
-        raise DeadSegment(
-            f"the header {header[0]!r} has no delimiter {dialect.structure.delimiter.decode()!r}: "
-            "set 'delimiter' in [source.csv]"
-        )
-    if refused:
-        near = difflib.get_close_matches(refused[0], extra, 1)
-        hint = f"; did the supplier rename it to {near[0]!r}?" if near else ""
-        raise DeadSegment(f"the header lacks {_listed(refused)}{hint}")
-    if extra and spec.extra_columns == "refuse":
-        raise DeadSegment(
-            f"the header has {_listed(extra)}, which [schema.columns] does not name: add it, "
-            'or set extra_columns = "ignore"'
-        )
-    positions = tuple(
-        header.index(column.header) if column.header in header else None for column in spec.columns
-    )
-    return Layout(spec, positions, len(header))
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:5])
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"{'columns' if len(names) > 1 else 'column'} {shown}{more}"
-
-
 def _parse(
     data: bytes, start: int, layout: Layout, dialect: Dialect, *, is_examined: bool = False
 ) -> pa.Table | None:
@@ -274,7 +228,8 @@ def _parse(
     # The last field tells whether a quote swallowed the rest, so it is always looked at, and there
     # is a record end to be swallowed.
     is_quoted = bool(structure.quote) and data.find(structure.quote, start) >= 0
-    if types[-1] is None and (is_quoted or all(kind is None for kind in types)):
+    is_looked_at = is_quoted or layout.void is not None or all(kind is None for kind in types)
+    if types[-1] is None and is_looked_at:
         types[-1] = pa.binary()
     if is_quoted and not data.endswith((b"\n", b"\r")):
         data += b"\n"
@@ -287,6 +242,8 @@ def _parse(
     except pa.ArrowInvalid:
         return None
     if not is_examined:
+        if layout.void is not None and not _is_void(table.column(-1)):
+            return None
         if is_quoted and _may_be_open(table, words):
             return None
         if not convert.is_trustworthy(table, data, delimiter=delimiter, quote=quote, start=start):
@@ -301,6 +258,11 @@ def _parse(
     except pa.ArrowInvalid:
         return None
     return pa.table(dict(zip((c.name for c in layout.spec.columns), arrays, strict=True)))
+
+
+def _is_void(column: pa.ChunkedArray) -> bool:
+    """Whether nothing stands in any of the fields."""
+    return pc.all(pc.equal(pc.binary_length(column), 0), min_count=0).as_py() is True
 
 
 def _may_be_open(table: pa.Table, null_values: Sequence[str]) -> bool:

@@ -65,6 +65,10 @@ class Notation:
         words = frozenset(self.null_words)
         return (lambda text: text.strip(BLANKS) in words) if self.trim else words.__contains__
 
+    def is_void(self, text: str) -> bool:
+        """Whether a field's text has nothing in it, or means that there is no value."""
+        return not self.trimmed(text) or self.is_null(text)
+
     def read_type(self, column: ColumnSpec) -> pa.DataType:
         """As what a parser reads the column: text, where `typed` has to follow."""
         return pa.string() if self._is_rewritten(column) else column.arrow_type

@@ -71,6 +71,7 @@ class CsvSink:
         ValueError for a column that text cannot hold."""
         import polars as pl
 
+        from stagepipe.builtin.csv.margins import behind
         from stagepipe.builtin.csv.structure import Structure
 
         given = CsvOptions(**options)
@@ -92,8 +93,8 @@ class CsvSink:
             quote_style="always" if is_bare else "necessary",
         ).encode()
         structure = Structure(given.delimiter.encode(), b'"')
-        header = structure.header(data) if given.header else None
-        head = header[1] if header else 0
+        header = next(structure.spans(data), None) if given.header else None
+        head = behind(data, header) if header else 0
         path = new_file()
         path.write_bytes(data)
         return [Encoded(path, structure.survey(data, head).records, head=head)]

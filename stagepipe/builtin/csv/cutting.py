@@ -1,0 +1,129 @@
+"""Cutting files and bytes between records, without reading more than a piece at a time."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from stagepipe.builtin.csv.lines import view_of
+from stagepipe.builtin.csv.margins import Margins, footer_start, top
+from stagepipe.builtin.csv.structure import Structure
+from stagepipe.contracts import DeadSegment
+
+HEAD_BYTES = 2**20
+"""How much of a file's beginning is sure to be at hand with each of its segments."""
+
+
+def cuts(
+    path: Path, size: int, chunk_size: int, structure: Structure, margins: Margins
+) -> list[int]:
+    """Record boundaries that cut a file into pieces of at most `chunk_size` bytes, where the
+    records allow it; a larger record stays in one piece, and so do the lines up to the header and
+    the first record, and the footer with what is before it."""
+    found: list[int] = []
+    start = 0
+    with path.open("rb") as file:
+        body = _settled(file, size, structure, margins)
+        end = _footer_start(file, size, margins.skip_footer) if body < size else size
+        while end - start > chunk_size:
+            boundary = _boundary(file, max(start, body), end, start + chunk_size, structure)
+            if boundary >= end:
+                break
+            found.append(boundary)
+            start = boundary
+    return found
+
+
+def boundary(data: bytes, structure: Structure, margins: Margins, *, is_first: bool) -> int:
+    """The last record boundary in the bytes, after their beginning and the header; else 0."""
+    body = _settled(io.BytesIO(data), len(data), structure, margins) if is_first else 0
+    found = _last_boundary(data[body:], structure)
+    return body + found if found else 0
+
+
+def pieces(data: bytes, start: int, size: int, structure: Structure) -> Iterator[bytes]:
+    """The bytes from `start` on, cut at record boundaries into pieces of about `size` bytes."""
+    file = io.BytesIO(data)
+    while start < len(data):
+        end = _boundary(file, start, len(data), start + size, structure)
+        yield data[start:end]
+        start = end
+
+
+def _settled(file: BinaryIO, size: int, structure: Structure, margins: Margins) -> int:
+    """The offset after all that a file's other segments have to know of its beginning; `size`
+    where that is nothing that they could read."""
+    head = file.read(HEAD_BYTES)
+    try:
+        beginning = top(head, structure, margins)
+    except DeadSegment:
+        return size
+    is_whole = beginning.is_closed and beginning.settled < len(head)
+    return beginning.settled if is_whole else size
+
+
+def _footer_start(file: BinaryIO, size: int, lines: int) -> int:
+    """Where the last lines of a file begin, as many as are to be left out."""
+    length = 2**16
+    while lines:
+        length = min(length, size)
+        file.seek(size - length)
+        start = footer_start(file.read(length), 0, lines)
+        if start or length == size:
+            return size - length + start
+        length *= 2
+    return size
+
+
+def _boundary(file: BinaryIO, start: int, size: int, limit: int, structure: Structure) -> int:
+    """The last record boundary after `start` and up to `limit`; where there is none, within
+    twice as many bytes, and so on."""
+    length = max(limit - start, 1)
+    while start < size:
+        file.seek(start)
+        data = file.read(min(length, size - start))
+        boundary = _last_boundary(data, structure)
+        if boundary:
+            return start + boundary
+        if start + len(data) >= size or not data:
+            break
+        length *= 2
+    return size
+
+
+def _last_boundary(data: bytes, structure: Structure) -> int:
+    quote, escape, comment = structure.quote, structure.escape, structure.comment
+    if not (escape and escape in data) and not (quote and quote in data):
+        return _after_last_end(data, len(data))
+    if structure.is_plain and not (comment and comment in data):
+        view = view_of(data)
+        if structure.is_regular(view, structure.quotes(view)):
+            is_even = data.count(quote) % 2 == 0
+            return _last_end_outside_quotes(data, quote, is_even)
+    boundary = 0
+    for span in structure.spans(data):
+        boundary = span.start
+    return boundary
+
+
+def _last_end_outside_quotes(data: bytes, quote: bytes, is_even: bool) -> int:
+    """The offset after the last record end, taking every second quote for a closing one; `is_even`
+    says whether the quotes in `data` are even in number."""
+    end = counted_from = len(data)
+    while True:
+        end = _after_last_end(data, end)
+        is_even ^= bool(data.count(quote, end, counted_from) % 2)
+        counted_from = end
+        if end == 0 or is_even:
+            return end
+        end -= 1
+
+
+def _after_last_end(data: bytes, before: int) -> int:
+    newline = data.rfind(b"\n", 0, before)
+    if newline >= 0:
+        return newline + 1
+    # A lone CR ends a record too, but at the very end it may be the half of a CRLF.
+    return data.rfind(b"\r", 0, max(before - 1, 0)) + 1

@@ -1,0 +1,59 @@
+"""How a source's files are written, as `[source.csv]` declares it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stagepipe.builtin.csv.encoding import UTF_8, may_be_cut
+from stagepipe.builtin.csv.margins import Margins
+from stagepipe.builtin.csv.structure import Structure
+from stagepipe.builtin.csv.values import Notation
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a source's files are written: their records, and the values in them. `structure` is that
+    of their text in UTF-8, `codec` says how their characters are written as bytes."""
+
+    structure: Structure
+    notation: Notation
+    codec: str = UTF_8
+    margins: Margins = field(default_factory=Margins)
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Dialect:
+        """The dialect that `[source.csv]` declares. What is left out is as in plain files."""
+        quote, escape = options["quote"], options.get("escape") or ""
+        if escape == quote:
+            escape = ""  # a quote before a quote is a doubled one
+        marks = options["delimiter"], quote, escape, options.get("comment") or ""
+        margins = Margins(
+            options.get("skip_lines", 0),
+            int(options.get("header", True)),
+            options.get("skip_footer", 0),
+        )
+        return cls(
+            Structure(*(mark.encode() for mark in marks)),
+            Notation.of(options),
+            options.get("encoding", UTF_8),
+            margins,
+        )
+
+    @property
+    def structure_in_file(self) -> Structure | None:
+        """The structure of a file's own bytes, or None where these do not tell it."""
+        it = self.structure
+        marks = [mark.decode() for mark in (it.delimiter, it.quote, it.escape, it.comment)]
+        if not may_be_cut(self.codec, "".join(marks)):
+            return None
+        try:
+            return Structure(*(mark.encode(self.codec) for mark in marks))
+        except UnicodeEncodeError:
+            return None
+
+    @property
+    def text_errors(self) -> str:
+        """How Python decodes text that may have bytes in it that are part of no character."""
+        return "surrogateescape" if self.codec == UTF_8 else "surrogatepass"

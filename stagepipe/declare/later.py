@@ -51,14 +51,6 @@ LATER: Mapping[str, Mapping[str, tuple[Any, ...] | Callable[[Any], str | None]]]
         "files": _no_address,
         "use": ("csv",),
     },
-    "CsvDialect": {
-        "encoding": ("utf-8", "utf8"),
-        "escape": (),
-        "header": (True,),
-        "skip_lines": (0,),
-        "skip_footer": (0,),
-        "comment": (),
-    },
     "Schema": {
         "extra_columns": _but("keep"),
     },

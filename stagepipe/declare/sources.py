@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, StrictBool, StrictStr
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictStr
 
 from stagepipe.declare.declared import Declared
+from stagepipe.declare.encodings import can_write, check_encoding
 from stagepipe.declare.names import Cap, Count, Globs, Name, Word, Words
 from stagepipe.declare.units import Seconds
 from stagepipe.declare.words import Complaint, shown
@@ -25,14 +26,44 @@ WORDS = {
 """The words that count where none are declared."""
 
 
-def _character(text: str) -> str:
-    if len(text) != 1 or not text.isascii() or text in "\r\n\0":
-        raise ValueError(f"{shown(text)} is not one ASCII character")
-    return text
+def _delimiter(text: str) -> str:
+    return _on_one_line(text) if text else _one_character(text)
+
+
+def _one_character(text: str) -> str:
+    if len(text) != 1:
+        raise ValueError(f"{shown(text)} is not one character")
+    return _on_one_line(text)
 
 
 def _quote(text: str) -> str:
-    return text if text == "" else _character(text)
+    return text if text == "" else _one_character(text)
+
+
+def _escape(text: str) -> str:
+    if not text.isascii():
+        raise ValueError(f"{shown(text)} is not one ASCII character")
+    return _quote(text)
+
+
+def _header(value: Any) -> Any:
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"{shown(value)} is not true, false or a number of lines")
+    return value
+
+
+def _on_one_line(text: str) -> str:
+    if any(character in "\r\n\0" or "\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(f"{shown(text)} has a character that ends a line, or that is none")
+    return text
+
+
+MARKS = {"delimiter": ",", "quote": '"', "escape": "", "comment": ""}
+MUST_DIFFER = (
+    *(("delimiter", "quote"), ("delimiter", "escape")),
+    *(("comment", "quote"), ("comment", "escape"), ("comment", "delimiter")),
+)
+"""Pairs of keys of which the first may not have the second in it."""
 
 
 def _sign(text: str) -> str:
@@ -44,19 +75,30 @@ def _sign(text: str) -> str:
 class CsvDialect(Declared):
     """How a source's CSV files are written."""
 
-    delimiter: Annotated[StrictStr, AfterValidator(_character)] = Field(
-        ",", description="The character between two fields."
+    delimiter: Annotated[StrictStr, AfterValidator(_delimiter)] = Field(
+        ",", description="What stands between two fields: one character or several."
     )
     quote: Annotated[StrictStr, AfterValidator(_quote)] = Field(
         '"', description="The character around a field that holds delimiters; empty for none."
     )
     null_values: Words = Field(("",), description="Fields that stand for a missing value.")
-    encoding: Word = Field("utf-8", description="How characters are written as bytes.")
-    escape: Word | None = Field(None, description="The character before one to be taken as it is.")
-    header: StrictBool = Field(True, description="Whether the first record names the columns.")
+    encoding: Annotated[StrictStr, AfterValidator(check_encoding)] = Field(
+        "utf-8", description="How characters are written as bytes."
+    )
+    escape: Annotated[StrictStr, AfterValidator(_escape)] | None = Field(
+        None, description="The character before one to be taken as it is; none when left out."
+    )
+    header: Annotated[StrictBool | int, BeforeValidator(_header)] = Field(
+        True,
+        description="Whether the first record names the columns, or how many of them do together.",
+    )
     skip_lines: Count = Field(0, description="Lines to leave out at the start of a file.")
-    skip_footer: Count = Field(0, description="Lines to leave out at the end of a file.")
-    comment: Word | None = Field(None, description="How lines begin that are to be left out.")
+    skip_footer: Count = Field(
+        0, description="Lines that are not blank to leave out at the end of a file."
+    )
+    comment: Annotated[Word, AfterValidator(_on_one_line)] | None = Field(
+        None, description="How lines begin that are to be left out; none when left out."
+    )
     decimal_comma: StrictBool = Field(
         False, description="Whether the comma is the decimal sign: 1,5."
     )
@@ -76,14 +118,29 @@ class CsvDialect(Declared):
     @classmethod
     def complaints(cls, data: Mapping[str, Any]) -> Iterable[Complaint]:
         """Check that what has different meanings is told apart."""
-        if (quote := data.get("quote", '"')) and quote == data.get("delimiter", ","):
-            key = "quote" if "quote" in data else "delimiter"
-            yield Complaint(
-                (key,),
-                f"is {shown(quote)}, as the other of delimiter and quote is; they must differ",
-            )
+        yield from _marks(data)
         yield from _signs(data)
         yield from _words(data)
+
+
+def _marks(data: Mapping[str, Any]) -> Iterator[Complaint]:
+    """Check that what gives the records their structure is told apart."""
+    marks: dict[str, Any] = {**MARKS, **data}
+    for outer, inner in MUST_DIFFER:
+        one, other = marks[outer], marks[inner]
+        if not isinstance(one, str) or not isinstance(other, str) or not other:
+            continue
+        if one == other:
+            key = inner if inner in data else outer
+            text = f"is {shown(other)}, as the other of {outer} and {inner} is"
+            yield Complaint((key,), f"{text}; they must differ")
+        elif other in one:
+            text = f"is {shown(one)}, and {shown(other)} in it is the {inner}"
+            yield Complaint((outer,), f"{text}; they must differ")
+    encoding = data.get("encoding", "utf-8")
+    for key, mark in marks.items():
+        if key in MARKS and isinstance(mark, str) and not can_write(mark, encoding):
+            yield Complaint((key,), f"is {shown(mark)}, which is not in {shown(encoding)}")
 
 
 def _signs(data: Mapping[str, Any]) -> Iterator[Complaint]:

@@ -127,7 +127,7 @@ name = "äöü"
 files = ["ä", 3]
         max_concurent = 3
 limits = ["nass"]
-csv = { delimiter = ";", header = false }
+csv = { delimiter = ";", header = "no" }
 
 [limit.nas]
 max_concurrent = 1.5
@@ -160,8 +160,7 @@ attempts = 3
         " did you mean 'max_concurrent'?",
         "orders.toml:13:11: limits[0] in [[source]] names the limit 'nass', which is not declared;"
         " did you mean 'nas'?",
-        "orders.toml:14:26: header in [source.csv] is false, which is not available yet;"
-        " for now it can be true",
+        "orders.toml:14:26: header in [source.csv]: 'no' is not true, false or a number of lines",
         "orders.toml:17:18: max_concurrent in [limit.nas] must be a whole number, got 1.5",
         "orders.toml:20:17: extra_columns in [schema] must be 'refuse', 'ignore' or 'keep',"
         " got 'ignor'; did you mean 'ignore'?",
@@ -249,7 +248,6 @@ def test_the_designed_example(write):
     found = faults(write(DESIGNED))
     assert all("not available yet" in fault for fault in found)
     assert [fault.split(": ")[1].split(" in ")[0] for fault in found] == [
-        "encoding",
         "unique",
         "attempts",
         "backoff",
@@ -260,7 +258,7 @@ def test_the_designed_example(write):
 
 def test_designed_example_without_what_comes_later(write):
     """Without what comes later, the design's example loads."""
-    later = ("encoding", "attempts", "backoff", "retry_budget", "timeout")
+    later = ("attempts", "backoff", "retry_budget", "timeout")
     lines = [line for line in DESIGNED.splitlines() if not line.startswith(later)]
     text = "\n".join(lines).replace(", unique = true", "")
     made = load(write(text))

@@ -185,8 +185,24 @@ def test_pattern_that_python_only_warns_of():
         ({"name": "a", "files": "x", "max_concurent": 2}, "did you mean 'max_concurrent'?"),
         ({"name": "a", "files": "s3://b/x"}, "addresses are not available yet"),
         ({"name": "a", "files": "x", "csv": {"delimiter": '"'}}, "they must differ"),
-        ({"name": "a", "files": "x", "csv": {"delimiter": "||"}}, "is not one ASCII character"),
-        ({"name": "a", "files": "x", "csv": {"delimiter": "\n"}}, "is not one ASCII character"),
+        ({"name": "a", "files": "x", "csv": {"delimiter": ""}}, "'' is not one character"),
+        ({"name": "a", "files": "x", "csv": {"delimiter": "a\n"}}, "a character that ends a line"),
+        ({"name": "a", "files": "x", "csv": {"delimiter": '"|'}}, "they must differ"),
+        ({"name": "a", "files": "x", "csv": {"quote": "''"}}, "is not one character"),
+        ({"name": "a", "files": "x", "csv": {"escape": "é"}}, "is not one ASCII character"),
+        ({"name": "a", "files": "x", "csv": {"escape": ","}}, "as the other of delimiter and"),
+        ({"name": "a", "files": "x", "csv": {"comment": '#"'}}, "'\"' in it is the quote"),
+        ({"name": "a", "files": "x", "csv": {"comment": ""}}, "must not be empty"),
+        ({"name": "a", "files": "x", "csv": {"encoding": "cp1525"}}, "did you mean 'cp125"),
+        ({"name": "a", "files": "x", "csv": {"encoding": "rot13"}}, "is no encoding of text"),
+        ({"name": "a", "files": "x", "csv": {"encoding": "punycode"}}, "for names of hosts"),
+        ({"name": "a", "files": "x", "csv": {"encoding": "x\0"}}, "is no encoding"),
+        (
+            {"name": "a", "files": "x", "csv": {"encoding": "ascii", "quote": "«"}},
+            "quote in csv is '«', which is not in 'ascii'",
+        ),
+        ({"name": "a", "files": "x", "csv": {"header": -1}}, "-1 is not true, false or a number"),
+        ({"name": "a", "files": "x", "csv": {"header": "no"}}, "'no' is not true, false or a"),
         ({"name": "a", "files": "x", "csv": 3}, "csv in Source must be a table, got 3"),
     ],
 )
@@ -367,12 +383,6 @@ def test_a_default_is_kept_as_a_value_of_the_type():
 @pytest.mark.parametrize(
     ("make", "key"),
     [
-        (lambda: CsvDialect(encoding="cp1252"), "encoding"),
-        (lambda: CsvDialect(escape="\\"), "escape"),
-        (lambda: CsvDialect(header=False), "header"),
-        (lambda: CsvDialect(skip_lines=1), "skip_lines"),
-        (lambda: CsvDialect(skip_footer=1), "skip_footer"),
-        (lambda: CsvDialect(comment="#"), "comment"),
         (lambda: Source(name="a", files="x", use="json"), "use"),
         (lambda: Schema(columns={"a": "int8"}, extra_columns="keep"), "extra_columns"),
         (lambda: Column(type="int8", unique=True), "unique"),
@@ -389,9 +399,23 @@ def test_not_available_yet(make, key):
     assert "not available yet" in fault
 
 
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [("UTF8", "utf-8"), ("utf-8-sig", "utf-8"), ("latin-1", "iso8859-1"), ("sjis", "shift_jis")],
+)
+def test_an_encoding_has_one_name(word, name):
+    """So that parts made under one of its names are taken under another."""
+    assert CsvDialect(encoding=word).encoding == name
+
+
+def test_the_structure_of_files_may_be_odd():
+    """Delimiters of several characters, quotes that are not ASCII, a quote that escapes itself."""
+    CsvDialect(delimiter="||", quote="«", escape="\\", comment="//", header=3)
+    assert CsvDialect(escape='"', header=False).header is False
+
+
 def test_present_behaviour_may_be_stated():
     """A value that says what happens today is taken, though the key's other values come later."""
-    CsvDialect(header=True, skip_lines=0, skip_footer=0, encoding="utf8")
     Column(type="int8", unique=False)
     Schema(columns={"a": "int8"}, provenance=[])
     Sink(use="parquet", path="a", on_existing="replace")

@@ -235,3 +235,67 @@ def test_a_record_that_a_copy_loses_makes_a_dead_letter(monkeypatch):
     )
     with pytest.raises(DeadSegment, match="disagree"):
         read(data, delimiter="||")
+
+
+OPEN = 'a,b\n1,x\n2,"y\n'
+
+
+@pytest.mark.parametrize(
+    ("body", "taken", "raw"),
+    [
+        (OPEN + "3,z\n" * 6, 7, '2,"y'),
+        (OPEN + "3,z\n" * 5, 1, '2,"y\n' + "3,z\n" * 4 + "3,z"),
+        (OPEN + "z\n\n" + "3,z\n" * 10, 11, '2,"y\nz\n'),
+        (OPEN + "3,z\n" * 9 + "4\n" + "5,w\n" * 6, 7, '2,"y\n' + "3,z\n" * 9 + "4"),
+        (OPEN + "3,z\n" * 10 + "4\n", 11, '2,"y'),
+        (OPEN + '3,""\n' * 6 + '4,""z""\n', 8, '2,"y'),
+        (OPEN + '"3",z\n' * 9, 0, None),
+        ('a,b\n1,x\n2,"y\r\n' + "3,z\r\n" * 6, 7, '2,"y'),
+        ('a,b\n1,x\n"1\n2","y\n' + "3,z\n" * 6, 7, '"1\n2","y'),
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"escape": "\\"}, {"comment": "#"}])
+def test_reading_goes_on_after_a_quote_that_nothing_closes(tmp_path, body, taken, raw, options):
+    """At the first line from which on ten look right, or all with six delimiters; where another
+    quote closes it, that is the record's end."""
+    result = read(body, **options)
+    if raw is None:
+        assert "unclosed_quote" not in {reject.reason for reject in result.rejects}
+        return
+    opened = [reject for reject in result.rejects if reject.reason == "unclosed_quote"]
+    assert [reject.raw.decode() for reject in opened] == [raw]
+    assert result.table.num_rows == taken
+    assert result.records == taken + len(result.rejects)
+    path, data = tmp_path / "f.csv", body.encode()
+    path.write_bytes(data)
+    edges = [0, *CsvReader().cuts(path, len(data), 9, OPTIONS | options), len(data)]
+    file = InputFile("f.csv", len(data), 0, 0)
+    parts = [
+        CsvReader().read(data[a:b], data, Segment(file, a, b), SPEC, OPTIONS | options)
+        for a, b in pairwise(edges)
+    ]
+    assert [row for part in parts for row in rows(part)] == rows(result)
+    assert [r.raw for part in parts for r in part.rejects] == [r.raw for r in result.rejects]
+
+
+def test_a_text_that_was_cut_off_is_no_records():
+    """Its lines have commas too, but not each as many as the header."""
+    result = read('a,b\n1,x\n2,"Dear Sir,\nwe write, to you\nabout 3,z\n')
+    assert result.table.num_rows == 1
+    assert [reject.reason for reject in result.rejects] == ["unclosed_quote"]
+
+
+def test_one_column_tells_nothing():
+    """Any line would look right."""
+    spec = TableSpec(AB[1:])
+    result = read('b\nx\n"y\n' + "z\n" * 50, spec)
+    assert rows(result) == [("x",)]
+    assert len(result.rejects) == 1
+
+
+def test_a_quote_that_opens_early_costs_little_of_a_large_file():
+    """What follows is read the fast way."""
+    data = OPEN + "".join(f"{n},z\n" for n in range(500_000))
+    result = read(data)
+    assert (result.table.num_rows, len(result.rejects)) == (500_001, 1)
+    assert result.rejects[0].raw == b'2,"y'

@@ -11,7 +11,7 @@ import math
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from itertools import zip_longest
@@ -71,11 +71,12 @@ class Text:
 
 @dataclass(frozen=True)
 class Record:
-    """`fields` is None when a quote is not closed."""
+    """`fields` is None when a quote is not closed, and `opening` where that stands."""
 
     start: int
     end: int
     fields: list[str] | None
+    opening: int = 0
 
 
 @dataclass
@@ -122,8 +123,9 @@ def text_of(data: bytes, encoding: str) -> Text:
     return Text(characters, [*offsets, len(data)])
 
 
-def records(text: str, start: int, stop: int, rules: Rules) -> Iterator[Record]:
-    """The records from `start` on, by a machine of three states."""
+def records(text: str, start: int, stop: int, rules: Rules, width: int = 0) -> Iterator[Record]:
+    """The records from `start` on, by a machine of three states. `width` is how many fields they
+    should have."""
     position = start
     while position < stop:
         if text[position] in ENDS:
@@ -134,16 +136,35 @@ def records(text: str, start: int, stop: int, rules: Rules) -> Iterator[Record]:
                 position += 1
             continue
         record = _record(text, position, stop, rules)
-        yield record
-        position = record.end
-        if record.fields is None:
-            return
+        if record.fields is not None:
+            yield record
+            position = record.end
+            continue
+        position = _goes_on_at(text, record.opening, stop, rules, width)
+        yield replace(record, end=_before_end(text, position))
+
+
+def _goes_on_at(text: str, opening: int, stop: int, rules: Rules, width: int) -> int:
+    """The first line behind an open quote from which on ten look right, or all, with six
+    delimiters or more."""
+    lines = [m for m in re.finditer(r"[^\r\n]+", text[:stop]) if m.start() > opening]
+    if rules.comment:
+        lines = [line for line in lines if not line[0].startswith(rules.comment)]
+    is_right = []
+    for line in lines:
+        record = _record(text, line.start(), stop, rules)
+        is_right.append(len(record.fields or ()) == width and record.end == line.end())
+    for number, line in enumerate(lines):
+        ten = is_right[number : number + 10]
+        if width > 1 and all(ten) and (len(ten) == 10 or len(ten) * (width - 1) >= 6):
+            return line.start()
+    return stop
 
 
 def _record(text: str, begin: int, stop: int, rules: Rules) -> Record:
     fields, field, state = [], "", "start"
     escape = "" if rules.escape == rules.quote else rules.escape
-    position = begin
+    position = opening = begin
     while position < stop:
         character = text[position]
         if escape and character == escape and position + 1 < stop:
@@ -166,13 +187,13 @@ def _record(text: str, begin: int, stop: int, rules: Rules) -> Record:
             field, state = "", "start"
             position += len(rules.delimiter) - 1
         elif state == "start" and character == rules.quote:
-            state = "quoted"
+            state, opening = "quoted", position
         else:
             field += character
             state = "bare"
         position += 1
     if state == "quoted":
-        return Record(begin, _before_end(text, stop), None)
+        return Record(begin, stop, None, opening)
     return Record(begin, position, [*fields, field])
 
 
@@ -197,11 +218,12 @@ def read(data: bytes, spec: TableSpec, **options: Any) -> Result:
         ]
         names = [" ".join(filter(None, parts)) for parts in zip_longest(*headers, fillvalue="")]
         start = all_records[header_records - 1].end
-    width = len(names or (all_records and all_records[0].fields) or ())
+    first = all_records[0].fields if all_records else None
+    width = len(names or first or ())
     file = File(text, names, width, spec, rules)
     # A footer that begins in the header leaves the header alone.
     stop = max(body_stop, start)
-    found = list(records(text.characters, start, stop, rules))
+    found = list(records(text.characters, start, stop, rules, width))
     rows, rejects, places = [], [], []
     for record in found:
         line, offset = text.lines_before(record.start) + 1, text.offsets[record.start]

@@ -3,7 +3,8 @@
 What a record is, here and nowhere else: LF, CRLF and a lone CR end a record, except between quotes.
 A quote opens a quoted field only as the first byte of a field; in it a doubled quote is a quote,
 and the next single one closes it. What follows up to the delimiter belongs to the field as it is.
-Lines without a single byte are no records. The header is a file's first record. These are the
+Lines without a single byte are no records. After a quote that nothing closes `resuming` says
+where reading goes on. The header is a file's first record. These are the
 rules of Python's csv module and of pyarrow, and the tests hold all three against each other.
 
 What a file's text is comes first: `encoding` gives it in UTF-8, `margins` what stands above and

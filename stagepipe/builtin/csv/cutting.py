@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from os import fstat
 from pathlib import Path
 from typing import BinaryIO
 
 from stagepipe.builtin.csv.lines import view_of
 from stagepipe.builtin.csv.margins import Margins, footer_start, top
+from stagepipe.builtin.csv.resuming import resumes_at
 from stagepipe.builtin.csv.structure import Structure
 from stagepipe.contracts import DeadSegment
 
@@ -25,10 +27,14 @@ def cuts(
     found: list[int] = []
     start = 0
     with path.open("rb") as file:
-        body = _settled(file, size, structure, margins)
+        body, width = _settled(file, size, structure, margins)
         end = _footer_start(file, size, margins.skip_footer) if body < size else size
+        # Of a file that goes on nobody knows whether a quote is closed.
+        is_whole = fstat(file.fileno()).st_size <= size
         while end - start > chunk_size:
             boundary = _boundary(file, max(start, body), end, start + chunk_size, structure)
+            if boundary >= end and is_whole:
+                boundary = _after_open_quote(file, max(start, body), end, width, structure)
             if boundary >= end:
                 break
             found.append(boundary)
@@ -38,30 +44,53 @@ def cuts(
 
 def boundary(data: bytes, structure: Structure, margins: Margins, *, is_first: bool) -> int:
     """The last record boundary in the bytes, after their beginning and the header; else 0."""
-    body = _settled(io.BytesIO(data), len(data), structure, margins) if is_first else 0
+    body = 0
+    if is_first:
+        body, _ = _settled(io.BytesIO(data), len(data), structure, margins)
     found = _last_boundary(data[body:], structure)
     return body + found if found else 0
 
 
-def pieces(data: bytes, start: int, size: int, structure: Structure) -> Iterator[bytes]:
-    """The bytes from `start` on, cut at record boundaries into pieces of about `size` bytes."""
+def pieces(data: bytes, start: int, size: int, structure: Structure, width: int) -> Iterator[bytes]:
+    """The bytes from `start` on, cut at record boundaries into pieces of about `size` bytes. Also
+    cut where reading goes on after a quote that nothing closes, by the number of fields."""
     file = io.BytesIO(data)
     while start < len(data):
         end = _boundary(file, start, len(data), start + size, structure)
+        if end == len(data):
+            end = _resumed(data, start, width, structure) or end
         yield data[start:end]
         start = end
 
 
-def _settled(file: BinaryIO, size: int, structure: Structure, margins: Margins) -> int:
-    """The offset after all that a file's other segments have to know of its beginning; `size`
-    where that is nothing that they could read."""
+def _after_open_quote(
+    file: BinaryIO, start: int, end: int, width: int, structure: Structure
+) -> int:
+    """Where reading goes on after the record at `start`; `end` where it does not."""
+    file.seek(start)
+    resumed = _resumed(file.read(end - start), 0, width, structure)
+    return end if resumed is None else start + resumed
+
+
+def _resumed(data: bytes, start: int, width: int, structure: Structure) -> int | None:
+    """Where reading goes on after the record at `start`, if that has a quote that nothing
+    closes."""
+    span = next(structure.spans(data, start), None)
+    if span is None or span.is_closed:
+        return None
+    return resumes_at(data, span.start, width, structure)
+
+
+def _settled(file: BinaryIO, size: int, structure: Structure, margins: Margins) -> tuple[int, int]:
+    """The offset after all that a file's other segments have to know of its beginning, `size` where
+    that is nothing that they could read; and how many fields its records should have."""
     head = file.read(HEAD_BYTES)
     try:
         beginning = top(head, structure, margins)
     except DeadSegment:
-        return size
+        return size, 0
     is_whole = beginning.is_closed and beginning.settled < len(head)
-    return beginning.settled if is_whole else size
+    return (beginning.settled if is_whole else size), beginning.width
 
 
 def _footer_start(file: BinaryIO, size: int, lines: int) -> int:

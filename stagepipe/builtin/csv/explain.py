@@ -27,12 +27,14 @@ class Layout:
     """Where the table's columns stand in a file: for each column of the spec its position among
     the file's fields, or None when the file lacks it; `width` is the number of fields.
     Where `void` is given, the last field is only there because each record ends with a delimiter,
-    and that has to be true of its text."""
+    and that has to be true of its text. `usual` is how many fields header or first record have, by
+    which it is told where reading goes on after a quote that nothing closes."""
 
     spec: TableSpec
     positions: tuple[int | None, ...]
     width: int
     void: Callable[[str], bool] | None = None
+    usual: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +66,15 @@ def take_apart(
     spans: list[Span] = []
 
     def texts() -> Iterator[str]:
-        for span in structure.spans(data, start):
+        for span in structure.spans(data, start, layout.usual):
             spans.append(span)
             if span.is_closed:
                 yield data[span.start : span.end].decode("utf-8", errors)
 
     for fields in structure.fields(texts()):
-        span, *_ = spans
+        *unclosed, span = spans
         spans.clear()
+        yield from (Record(each, None, Fault("unclosed_quote")) for each in unclosed)
         if len(fields) == layout.width and (layout.void is None or layout.void(fields[-1])):
             yield Record(span, fields, None)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import zip_longest
 
 from stagepipe.builtin.csv.dialect import Dialect
@@ -17,8 +18,10 @@ def layout_of(head: bytes, beginning: Top, spec: TableSpec, dialect: Dialect) ->
     """Where the spec's columns stand in a file that begins like this. Raises DeadSegment where
     they do not."""
     if dialect.margins.header_records == 0:
-        return _by_order(beginning.width, spec)
-    return _by_name(_names(head, beginning, dialect), spec, dialect)
+        layout = _by_order(beginning.width, spec)
+    else:
+        layout = _by_name(_names(head, beginning, dialect), spec, dialect)
+    return replace(layout, usual=beginning.width)
 
 
 def read_names(head: bytes, dialect: Dialect) -> list[str]:

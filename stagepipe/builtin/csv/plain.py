@@ -41,27 +41,29 @@ class Copy:
         return self.spans[bisect_left(self.starts, offset)]
 
 
-def plain_copy(data: bytes, start: int, structure: Structure) -> Copy | None:
-    """The records from `start` on in plain form; None when they have it as they are."""
+def plain_copy(data: bytes, start: int, structure: Structure, width: int) -> Copy | None:
+    """The records from `start` on in plain form; None when they have it as they are. By `width`,
+    how many fields they should have, it goes on after a quote that nothing closes."""
     if structure.is_plain and not _has_comment(data, start, structure.comment):
         return None
     texts: list[bytes] = []
     spans: list[Span] = []
     unclosed: list[Span] = []
-    is_sound, before = True, start
-    for span in structure.spans(data, start):
+    is_sound, before, since, counted = True, start, start, 0
+    for span in structure.spans(data, start, width):
         is_sound &= _is_gap(data[before : span.start], structure.comment)
         before = span.end
         if not span.is_closed:
+            counted += count_by_marks(data, since, span.start, structure)
+            since = span.end
             unclosed.append(span)
             continue
         record = data[span.start : span.end]
         texts.append(record if structure.is_plain else _plain(structure.split(record)))
         spans.append(span)
     is_sound &= _is_gap(data[before:], structure.comment)
-    counted_until = unclosed[0].start if unclosed else len(data)
-    if not structure.is_plain:
-        is_sound &= count_by_marks(data, start, counted_until, structure) == len(texts)
+    counted += count_by_marks(data, since, len(data), structure)
+    is_sound &= counted == len(texts)
     copied = Structure(structure.delimiter, structure.quote) if structure.is_plain else PLAIN
     starts = list(accumulate((len(text) + 1 for text in texts), initial=0))[:-1]
     whole = b"\n".join([*texts, b""])
@@ -86,9 +88,9 @@ def _is_gap(between: bytes, comment: bytes) -> bool:
     return all(not line or (comment and line.startswith(comment)) for line in lines)
 
 
-def count_by_marks(data: bytes, start: int, stop: int, structure: Structure) -> int | None:
-    """How many records begin from `start` on and before `stop`, going from mark to mark; None when
-    the last one is not closed there. It shares no pattern with `Structure.spans`."""
+def count_by_marks(data: bytes, start: int, stop: int, structure: Structure) -> int:
+    """How many records begin from `start` on and before `stop`, going from mark to mark; one that
+    is not closed there is none. It shares no pattern with `Structure.spans`."""
     marks = [re.escape(structure.delimiter), rb"\r\n|\r|\n"]
     if structure.quote:
         marks.insert(0, re.escape(structure.quote))
@@ -123,6 +125,4 @@ def count_by_marks(data: bytes, start: int, stop: int, structure: Structure) -> 
         else:
             is_field_start = False
         at = behind
-    if is_quoted:
-        return None
-    return records + (record < stop)
+    return records + (record < stop and not is_quoted)

@@ -107,7 +107,7 @@ def _read_any(
     text: bytes, start: int, layout: Layout, dialect: Dialect, with_places: bool
 ) -> SegmentResult:
     """What the reader makes of the text from `start` on, by way of a plain copy where need be."""
-    copy = plain_copy(text, start, dialect.structure)
+    copy = plain_copy(text, start, dialect.structure, layout.usual)
     if copy is None:
         return _read(text, start, layout, dialect, PIECE_BYTES, with_places)
     plainly = replace(dialect, structure=copy.structure)
@@ -141,7 +141,7 @@ def _read(
     del table  # others are made in its stead
     results, rejects, places = [], [], []
     offset, line = start, count_lines(data[:start])
-    for piece in pieces(data, start, smaller[0], structure):
+    for piece in pieces(data, start, smaller[0], structure, layout.usual):
         result = _read(piece, 0, layout, dialect, smaller[1:], with_places)
         results.append(result)
         if with_places:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from stagepipe.builtin.csv.lines import CR, LF, count_before, count_lines, view_of, written_lines
 from stagepipe.builtin.csv.patterns import Patterns, patterns, unescaped
+from stagepipe.builtin.csv.resuming import resumes_at
 from stagepipe.builtin.csv.search import is_found
 
 if TYPE_CHECKING:
@@ -99,8 +100,10 @@ class Structure:
         ends = sum(piece.count(b"\n") for piece in pieces[::2])
         return Survey(ends + unfinished, lines, len(pieces) % 2 == 1)
 
-    def spans(self, data: bytes, start: int = 0) -> Iterator[Span]:
-        """The records from a record boundary on, exactly, one after the other."""
+    def spans(self, data: bytes, start: int = 0, width: int = 0) -> Iterator[Span]:
+        """The records from a record boundary on, exactly, one after the other. With the number of
+        fields that they should have, reading goes on after one with a quote that nothing closes.
+        """
         match, gap, size = self.patterns.record.match, self.patterns.gap.match, len(data)
         while True:
             start = gap(data, start).end()  # type: ignore[union-attr]
@@ -110,9 +113,11 @@ class Structure:
                 end = found.end()
                 yield Span(start, end, True)
                 start = end
-            else:
-                yield Span(start, size - length_of_last_end(data, size), False)
-                return
+                continue
+            again = resumes_at(data, start, width, self) if width else None
+            stop = size if again is None else again
+            yield Span(start, stop - length_of_last_end(data, stop), False)
+            start = stop
 
     def split(self, record: bytes) -> list[bytes]:
         """The fields of a record that is closed."""

@@ -123,8 +123,8 @@ def _boundary(file: BinaryIO, start: int, size: int, limit: int, structure: Stru
 
 
 def _last_boundary(data: bytes, structure: Structure) -> int:
-    quote, escape, comment = structure.quote, structure.escape, structure.comment
-    if not (escape and escape in data) and not (quote and quote in data):
+    quote, comment = structure.quote, structure.comment
+    if not structure.has_marks(data):
         return _after_last_end(data, len(data))
     if structure.is_plain and not (comment and comment in data):
         view = view_of(data)

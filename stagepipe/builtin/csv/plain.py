@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from stagepipe.builtin.csv.patterns import escaped
 from stagepipe.builtin.csv.search import is_found
 from stagepipe.builtin.csv.structure import Span, Structure
 
+_WRITTEN_LINE = re.compile(rb"[^\r\n]+")
 _END = re.compile(rb"[\r\n]")
 PLAIN = Structure(b",", b'"')
 
@@ -44,7 +45,8 @@ class Copy:
 def plain_copy(data: bytes, start: int, structure: Structure, width: int) -> Copy | None:
     """The records from `start` on in plain form; None when they have it as they are. By `width`,
     how many fields they should have, it goes on after a quote that nothing closes."""
-    if structure.is_plain and not _has_comment(data, start, structure.comment):
+    has_comment = _has_comment(data, start, structure.comment)
+    if not has_comment and _is_plain_here(structure, data):
         return None
     texts: list[bytes] = []
     spans: list[Span] = []
@@ -59,7 +61,7 @@ def plain_copy(data: bytes, start: int, structure: Structure, width: int) -> Cop
             unclosed.append(span)
             continue
         record = data[span.start : span.end]
-        texts.append(record if structure.is_plain else _plain(structure.split(record)))
+        texts.append(record if structure.is_plain else _plain(record, structure))
         spans.append(span)
     is_sound &= _is_gap(data[before:], structure.comment)
     counted += count_by_marks(data, since, len(data), structure)
@@ -70,8 +72,18 @@ def plain_copy(data: bytes, start: int, structure: Structure, width: int) -> Cop
     return Copy(whole, copied, starts, spans, unclosed, is_sound)
 
 
-def _plain(fields: list[bytes]) -> bytes:
-    return b'"' + b'","'.join(text.replace(b'"', b'""') for text in fields) + b'"'
+def _is_plain_here(structure: Structure, data: bytes) -> bool:
+    """Whether the data are plain, if only because there is nothing in them to escape."""
+    if structure.escape and structure.escape not in data:
+        structure = replace(structure, escape=b"")
+    return structure.is_plain
+
+
+def _plain(record: bytes, structure: Structure) -> bytes:
+    if structure.has_marks(record) or b'"' in structure.delimiter:
+        texts = (text.replace(b'"', b'""') for text in structure.split(record))
+        return b'"' + b'","'.join(texts) + b'"'
+    return b'"' + record.replace(b'"', b'""').replace(structure.delimiter, b'","') + b'"'
 
 
 def _has_comment(data: bytes, start: int, comment: bytes) -> bool:
@@ -96,6 +108,8 @@ def count_by_marks(data: bytes, start: int, stop: int, structure: Structure) -> 
         marks.insert(0, re.escape(structure.quote))
     if structure.escape:
         marks.insert(0, escaped(structure.escape))
+    if not structure.comment and not structure.has_marks(data):
+        return len(_WRITTEN_LINE.findall(data, start, stop))
     search = re.compile(b"|".join(marks), re.DOTALL).search
     quote, records, record, at = structure.quote, 0, start, start
     is_field_start, is_quoted = True, False

@@ -49,7 +49,7 @@ def resumes_at(data: bytes, start: int, width: int, structure: Structure) -> int
 def _width(data: bytes, line: re.Match[bytes], structure: Structure) -> int:
     """How many fields the record has that a line is; 0 when it is none."""
     text = line[0]
-    if structure.quote in text or (structure.escape and structure.escape in text):
+    if structure.has_marks(text):
         record = structure.patterns.record.match(data, line.start())
         is_line = record is not None and record.end() == line.end()
         return len(structure.split(text)) if is_line else 0

@@ -55,6 +55,10 @@ class Structure:
         marks = self.delimiter + self.quote
         return not self.escape and len(self.delimiter) == 1 >= len(self.quote) and marks.isascii()
 
+    def has_marks(self, data: bytes) -> bool:
+        """Whether there is a quote or an escape in the data, so that a line may be no record."""
+        return any(mark and mark in data for mark in (self.quote, self.escape))
+
     @cached_property
     def patterns(self) -> Patterns:
         """What records, fields and gaps look like."""

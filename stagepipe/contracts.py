@@ -180,10 +180,21 @@ class Reader(Protocol):
         the parent. Each is a record boundary, ascending, without 0 and `size`."""
         ...
 
-    def boundary(self, data: bytes, options: Mapping[str, Any], *, is_first: bool) -> int:
+    def boundary(
+        self,
+        data: bytes,
+        head: bytes,
+        options: Mapping[str, Any],
+        *,
+        is_first: bool,
+        is_long: bool = False,
+    ) -> int:
         """The last record boundary in some bytes of a file that cannot be cut while planning, after
         their beginning, which is one; 0 when there is none. Where `is_first`, they are the file's
-        first, and its header stays with the first record. Called in a worker."""
+        first, and its header stays with the first record. What may turn out to be the file's footer
+        stays behind the boundary. `head` is the file's beginning, as in `read`. `is_long` says that
+        no record is as long as the bytes: one that seems to be so has to end somewhere, or the file
+        is dead. Called in a worker. Raises DeadSegment."""
         ...
 
     def read(
@@ -195,10 +206,12 @@ class Reader(Protocol):
         options: Mapping[str, Any],
         *,
         with_places: bool = False,
+        is_last: bool = True,
     ) -> SegmentResult:
         """The table in a segment's bytes. `head` is the beginning of the file, a MiB of it or the
-        whole segment where that starts the file; `with_places` asks for the result's `places`.
-        Called in a worker. Raises DeadSegment."""
+        whole segment where that starts the file; `with_places` asks for the result's `places`,
+        `is_last` says that the file ends with these bytes. Called in a worker. Raises
+        DeadSegment."""
         ...
 
     def first_lines(self, path: Path, cuts: Sequence[int]) -> list[int]:
@@ -206,16 +219,17 @@ class Reader(Protocol):
         Reads the file once, in blocks."""
         ...
 
-    def count_lines(self, data: bytes) -> int:
-        """How many physical lines end in the bytes."""
+    def count_lines(self, data: bytes, head: bytes, options: Mapping[str, Any]) -> int:
+        """How many physical lines end in a segment's bytes; `head` is as in `read`."""
         ...
 
     def records_at(
-        self, data: bytes, offsets: Sequence[int], options: Mapping[str, Any]
+        self, data: bytes, head: bytes, offsets: Sequence[int], options: Mapping[str, Any]
     ) -> Sequence[tuple[int, bytes]]:
-        """The records that begin at these offsets in a segment's bytes, in any order: the line of
-        each, from 1 at the segment's first, and its raw bytes without its end. One with an unclosed
-        quote goes on to the end of the data. Raises ValueError where no record can begin."""
+        """The records that begin at these offsets in a segment's bytes, in any order; `head` is as
+        in `read`. The line of each, from 1 at the segment's first, and its raw bytes without its
+        end. One with an unclosed quote goes on to the end of the data. Raises ValueError where no
+        record can begin."""
         ...
 
 

@@ -7,6 +7,7 @@ of which ends with a record: so memory stays bounded, whatever comes out of a fi
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from stagepipe.contracts import DeadSegment, Reader
 from stagepipe.model import InputFile, Segment
 from stagepipe.packing import UnpackError, is_packed, unpacked
 from stagepipe.plan.work import SourceWork
+from stagepipe.record.spool import file_sha256
 
 HEAD_BYTES = 2**20
 LONGEST_RECORD = 2**26
@@ -27,11 +29,13 @@ LONGEST_RECORD = 2**26
 @dataclass(frozen=True, slots=True)
 class Portion:
     """Some records of a file: `start` is where the first of them stands in it, unpacked; `head`
-    is the file's beginning. `is_streamed` says that it is not the whole segment."""
+    is the file's beginning. `is_streamed` says that it is not the whole segment, `is_last` that the
+    file ends with it."""
 
     data: bytes
     head: bytes
     start: int
+    is_last: bool
     is_streamed: bool = False
 
     def within(self, file: InputFile, first_line: int) -> Segment:
@@ -56,7 +60,7 @@ def portions(
     """The portions of a segment, of about `size` bytes where it has to be cut. Raises DeadSegment
     where the file is another one now or cannot be read, and OSError."""
     if is_streamed(segment, size):
-        yield from streamed(folder, segment.file, reader, how, size)
+        yield from streamed(folder, segment, reader, how, size)
         return
     with _opened(folder, segment.file) as raw:
         raw.seek(segment.start)
@@ -66,41 +70,87 @@ def portions(
             head = raw.read(HEAD_BYTES)
     if len(data) != segment.size:
         raise DeadSegment("it became shorter while it was read: run again when it rests")
-    yield Portion(data, head, segment.start)
+    yield Portion(data, head, segment.start, segment.end == segment.file.size)
 
 
 def streamed(
-    folder: Path, file: InputFile, reader: Reader, how: SourceWork, size: int
+    folder: Path, segment: Segment, reader: Reader, how: SourceWork, size: int
 ) -> Generator[Portion]:
-    """A file from its beginning to its end. Raises DeadSegment and OSError."""
+    """A segment, of a packed file all that is in it, from its beginning to its end. Raises
+    DeadSegment and OSError."""
+    file = segment.file
     with _opened(folder, file) as raw:
         if not is_packed(file):
-            yield from _cut(raw, reader, how, size)
+            head = raw.read(HEAD_BYTES) if segment.start else b""
+            raw.seek(segment.start)
+            part = _Part(raw, segment.size)
+            yield from cut(part, reader, how, size, head, segment.start, segment.end == file.size)
             return
         try:
             with unpacked(raw, file, how.max_inflation) as stream:
-                yield from _cut(stream, reader, how, size)
+                yield from cut(stream, reader, how, size)
         except UnpackError as error:
             raise DeadSegment(str(error)) from error
 
 
-def _cut(stream: Stream, reader: Reader, how: SourceWork, size: int) -> Iterator[Portion]:
-    head, data, start = b"", b"", 0
+def streamed_sha256(folder: Path, segment: Segment) -> str:
+    """Of the bytes that a streamed segment has on the disk."""
+    path = folder / segment.file.on_disk
+    if is_packed(segment.file):
+        return file_sha256(path)
+    digest = hashlib.sha256()
+    with path.open("rb") as raw:
+        raw.seek(segment.start)
+        part = _Part(raw, segment.size)
+        while block := part.read(HEAD_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class _Part:
+    """The next so many bytes of a file, as a stream."""
+
+    def __init__(self, raw: BinaryIO, size: int) -> None:
+        self._raw, self._left = raw, size
+
+    def read(self, size: int) -> bytes:
+        """As many bytes as were asked for; fewer only at the end."""
+        block = self._raw.read(min(size, self._left))
+        self._left -= len(block)
+        return block
+
+
+def cut(
+    stream: Stream,
+    reader: Reader,
+    how: SourceWork,
+    size: int,
+    head: bytes = b"",
+    start: int = 0,
+    is_whole: bool = True,
+) -> Iterator[Portion]:
+    """What comes out of a stream, which begins at `start` of a file that begins with `head`;
+    `is_whole` says that the file ends with it."""
+    first, data = start, b""
     while block := stream.read(max(size, len(data))):
         data += block
-        end = reader.boundary(data, how.options, is_first=start == 0)
-        if not end and len(data) > LONGEST_RECORD:
+        is_long = len(data) > LONGEST_RECORD
+        end = reader.boundary(
+            data, head or data[:HEAD_BYTES], how.options, is_first=start == 0, is_long=is_long
+        )
+        if not end and is_long:
             raise DeadSegment(
                 f"the record that begins at byte {start:,} does not end within the next "
                 f"{len(data) // 2**20} MiB: a quote in it is not closed, or [source.csv] is wrong"
             )
         if end:
             head = head or data[: min(end, HEAD_BYTES)]
-            yield Portion(data[:end], head, start, is_streamed=True)
+            rest = data[end:] or stream.read(1)
+            yield Portion(data[:end], head, start, is_whole and not rest, is_streamed=True)
             start += end
-            data = data[end:]
-    if data or not start:
-        yield Portion(data, head or data[:HEAD_BYTES], start, is_streamed=True)
+            data = rest
+    if data or start == first:
+        yield Portion(data, head or data[:HEAD_BYTES], start, is_whole, is_streamed=True)
 
 
 @contextmanager

@@ -140,11 +140,18 @@ def _beginnings(
 ) -> Iterator[_Beginning]:
     """The first `wanted` records of a file, as far as it has them. Raises DeadSegment, OSError."""
     line = 1
-    with closing(streamed(Path(work.folder), file, reader, how, FIRST_BYTES)) as portions:
+    whole = Segment(file, 0, file.size)
+    with closing(streamed(Path(work.folder), whole, reader, how, FIRST_BYTES)) as portions:
         for portion in portions:
             inside = portion.within(file, line)
             result = reader.read(
-                portion.data, portion.head, inside, work.table, how.options, with_places=True
+                portion.data,
+                portion.head,
+                inside,
+                work.table,
+                how.options,
+                with_places=True,
+                is_last=portion.is_last,
             )
             found = _first(_placed(result, source, inside, work, portion), wanted)
             yield found
@@ -224,5 +231,7 @@ def _of_steps(
             file=printable(beginning.file.path),
             line=line,
             byte_offset=offset,
-            raw=reader.records_at(portion.data, [offset - portion.start], how.options)[0][1],
+            raw=reader.records_at(
+                portion.data, portion.head, [offset - portion.start], how.options
+            )[0][1],
         )

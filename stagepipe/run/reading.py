@@ -12,8 +12,7 @@ from stagepipe.contracts import DeadSegment, Reader, SegmentResult, TableSpec
 from stagepipe.model import RECORD, Chunk, Reject, Segment, SegmentCount, printable
 from stagepipe.plan.work import Work, provenance_type
 from stagepipe.plugins import Plugins
-from stagepipe.record.spool import file_sha256
-from stagepipe.run.portions import Portion, is_streamed, portions
+from stagepipe.run.portions import Portion, is_streamed, portions, streamed_sha256
 from stagepipe.run.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ class ChunkReading:
                 is_begun = True
             if is_streamed(segment, self._work.chunk_size):
                 with self._clock.time("hash"):
-                    sha256 = file_sha256(Path(self._work.folder) / segment.file.on_disk)
+                    sha256 = streamed_sha256(Path(self._work.folder), segment)
                 count = replace(count, sha256=sha256)
         except (DeadSegment, OSError) as error:
             why = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
@@ -120,7 +119,13 @@ class ChunkReading:
         inside = portion.within(segment.file, segment.first_line + count.lines)
         with self._clock.time("parse"):
             result = self._reader.read(
-                data, portion.head, inside, spec, self._how.options, with_places=with_places
+                data,
+                portion.head,
+                inside,
+                spec,
+                self._how.options,
+                with_places=with_places,
+                is_last=portion.is_last,
             )
         table = with_provenance(result, self._chunk.source, inside, spec)
         if self._with_records:

@@ -77,9 +77,10 @@ def _found_in(
     for portion in again:
         end = portion.start + len(portion.data)
         inside = [offset for offset in offsets if portion.start <= offset < end]
-        placed = reader.records_at(portion.data, [o - portion.start for o in inside], how.options)
+        places = [offset - portion.start for offset in inside]
+        placed = reader.records_at(portion.data, portion.head, places, how.options)
         for offset, (line, raw) in zip(inside, placed, strict=True):
             yield offset, lines + line, raw
         if not portion.is_streamed:
             return
-        lines += reader.count_lines(portion.data)
+        lines += reader.count_lines(portion.data, portion.head, how.options)

@@ -143,7 +143,8 @@ def test_encodings(name):
         raw = '"ü\n",x'.encode("utf-32-le")
     assert rejects(result) == [(3, before, "type", "ü\n", raw)]
     at = [before, result.places["offset"][1].as_py()]
-    found = CsvReader().records_at(text.encode(name), at, OPTIONS | {"encoding": name})
+    data = text.encode(name)
+    found = CsvReader().records_at(data, data, at, OPTIONS | {"encoding": name})
     assert [line for line, _ in found] == [3, 5]
     assert found[0][1] == raw
 
@@ -202,7 +203,10 @@ def test_no_cut_falls_into_the_footer(tmp_path):
     file = InputFile("f.csv", len(data), 0, 0)
     options = OPTIONS | {"skip_footer": 9}
     parts = [
-        CsvReader().read(data[a:b], data, Segment(file, a, b), SPEC, options) for a, b in edges
+        CsvReader().read(
+            data[a:b], data, Segment(file, a, b), SPEC, options, is_last=b == len(data)
+        )
+        for a, b in edges
     ]
     assert sum(part.records for part in parts) == sum(part.table.num_rows for part in parts) == 20
     assert sum(part.lines for part in parts) == 30

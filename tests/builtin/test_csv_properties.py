@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import cache
+from io import BytesIO
 from itertools import pairwise
 from unittest import mock
 
@@ -30,6 +31,8 @@ from stagepipe.builtin.csv.plain import plain_copy
 from stagepipe.builtin.csv.reader import CsvReader
 from stagepipe.contracts import ColumnSpec, DeadSegment, TableSpec
 from stagepipe.model import InputFile, Segment
+from stagepipe.plan.work import SourceWork
+from stagepipe.run import portions
 
 EXAMPLES = int(os.environ.get("STAGEPIPE_EXAMPLES", "250"))
 some = settings(
@@ -393,7 +396,10 @@ def test_reads_the_same_in_any_pieces(tmp_path_factory, case, chunk_size):
         piece = data[start:end]
         head = data[:HEAD_BYTES] if start else piece
         segment = Segment(InputFile("f.csv", len(data), 0, 0), start, end)
-        result = CsvReader().read(piece, head, segment, spec, options, with_places=True)
+        is_last = end == len(data)
+        result = CsvReader().read(
+            piece, head, segment, spec, options, with_places=True, is_last=is_last
+        )
         assert next(first_lines) == lines + 1
         places += places_of(result, start, lines)
         tables.append(result.table)
@@ -403,6 +409,47 @@ def test_reads_the_same_in_any_pieces(tmp_path_factory, case, chunk_size):
         ]
         records += result.records
         lines += result.lines
+    agree(data, spec, options, pa.concat_tables(tables), rejects, records, lines, places)
+
+
+@given(case=cases(), size=st.integers(1, 60))
+@some
+def test_reads_the_same_in_any_portions(case, size):
+    """A file that comes as a stream gives the rows, places and rejects of the file read at once,
+    in any encoding and with any footer; and its lines and records are found again."""
+    data, spec, options = case
+    csv, how = CsvReader(), SourceWork("csv", options, 1)
+    tables, rejects, places, records, lines, end = [], [], [], 0, 0, 0
+    for portion in portions.cut(BytesIO(data), csv, how, size):
+        assert portion.start == end
+        assert not places or portion.data
+        end += len(portion.data)
+        assert portion.is_last is (end == len(data))
+        inside = portion.within(InputFile("f.csv.gz", 1, 0, 0), 1)
+        result = csv.read(
+            portion.data,
+            portion.head,
+            inside,
+            spec,
+            options,
+            with_places=True,
+            is_last=portion.is_last,
+        )
+        offsets = result.places["offset"].to_pylist()
+        found = csv.records_at(portion.data, portion.head, offsets, options)
+        assert [line for line, _ in found] == result.places["line"].to_pylist()
+        assert result.lines == csv.count_lines(portion.data, portion.head, options)
+        places += places_of(result, portion.start, lines)
+        tables.append(result.table)
+        rejects += [
+            reject._replace(
+                byte_offset=reject.byte_offset + portion.start, line=reject.line + lines
+            )
+            for reject in result.rejects
+        ]
+        records += result.records
+        lines += result.lines
+    assert end == len(data)
     agree(data, spec, options, pa.concat_tables(tables), rejects, records, lines, places)
 
 
@@ -416,7 +463,7 @@ def test_each_record_is_found_again_at_its_offset(case):
     start, _ = csv_reference.body(text.characters, rules)
     records = list(csv_reference.records(text.characters, start, len(text.characters), rules))
     offsets = [text.offsets[record.start] for record in records]
-    found = CsvReader().records_at(data, offsets, options)
+    found = CsvReader().records_at(data, data, offsets, options)
     assert found == [
         (text.lines_before(record.start) + 1, data[offset : text.offsets[record.end]])
         for record, offset in zip(records, offsets, strict=True)

@@ -596,23 +596,23 @@ def test_places_that_are_not_as_many_as_the_rows_make_a_dead_letter(monkeypatch)
 def test_a_record_is_found_again_at_its_offset(offset, record):
     """An unclosed quote goes on to the end of the data."""
     data = b'a,b\r\n1,"x\r\ny"\r\n2,z\r\n\n3,"w\n\n'
-    ((_, raw),) = CsvReader().records_at(data, [offset], OPTIONS)
+    ((_, raw),) = CsvReader().records_at(data, data, [offset], OPTIONS)
     assert raw == record
 
 
 def test_records_are_found_again_in_any_order():
     """Each with its line; one may be asked for twice."""
     data = b'a,b\r\n1,"x\r\ny"\r\n2,z\r\n\n3,"w\n\n'
-    found = CsvReader().records_at(data, [21, 5, 15, 5], OPTIONS)
+    found = CsvReader().records_at(data, data, [21, 5, 15, 5], OPTIONS)
     assert found == [(6, b'3,"w\n'), (2, b'1,"x\r\ny"'), (4, b"2,z"), (2, b'1,"x\r\ny"')]
-    assert CsvReader().records_at(data, [], OPTIONS) == []
+    assert CsvReader().records_at(data, data, [], OPTIONS) == []
 
 
 @pytest.mark.parametrize("offset", [3, 4, 9])
 def test_line_ends_and_the_end_of_the_data_hold_no_record(offset):
     """An offset into these was not made from places."""
     with pytest.raises(ValueError, match=f"no record begins at byte {offset}"):
-        CsvReader().records_at(b"a,b\r\n1,x\n", [offset], OPTIONS)
+        CsvReader().records_at(b"a,b\r\n1,x\n", b"a,b\r\n1,x\n", [offset], OPTIONS)
 
 
 def test_the_lines_that_begin_at_cuts(tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from stagepipe.builtin.csv.lines import view_of
-from stagepipe.builtin.csv.margins import Margins, footer_start, top
+from stagepipe.builtin.csv.margins import Margins, Top, footer_start, top
 from stagepipe.builtin.csv.resuming import resumes_at
 from stagepipe.builtin.csv.structure import Structure
 from stagepipe.contracts import DeadSegment
@@ -27,8 +27,12 @@ def cuts(
     found: list[int] = []
     start = 0
     with path.open("rb") as file:
-        body, width = _settled(file, size, structure, margins)
-        end = _footer_start(file, size, margins.skip_footer) if body < size else size
+        head = file.read(HEAD_BYTES)
+        beginning = _settled(head, structure, margins)
+        if beginning is None:
+            return found
+        body, width = beginning.settled, beginning.width
+        end = max(_footer_start(file, size, margins.skip_footer), body)
         # Of a file that goes on nobody knows whether a quote is closed.
         is_whole = fstat(file.fileno()).st_size <= size
         while end - start > chunk_size:
@@ -42,12 +46,27 @@ def cuts(
     return found
 
 
-def boundary(data: bytes, structure: Structure, margins: Margins, *, is_first: bool) -> int:
-    """The last record boundary in the bytes, after their beginning and the header; else 0."""
-    body = 0
-    if is_first:
-        body, _ = _settled(io.BytesIO(data), len(data), structure, margins)
-    found = _last_boundary(data[body:], structure)
+def last_cut(
+    data: bytes,
+    head: bytes,
+    structure: Structure,
+    margins: Margins,
+    *,
+    is_first: bool,
+    is_long: bool,
+) -> int:
+    """The last record boundary in some bytes of a file that goes on perhaps, after their beginning
+    and, where they are the first, after all that later ones have to know of it; before as many
+    lines as a footer has. 0 when there is none. `head` is the file's beginning. Where `is_long`, a
+    quote that is still open at the end of the bytes is one that nothing closes."""
+    beginning = _settled(head, structure, margins)
+    if beginning is None:
+        return 0
+    body = beginning.settled if is_first else 0
+    end = footer_start(data, body, margins.skip_footer)
+    found = _last_boundary(data[body:end], structure)
+    if not found and is_long:
+        found = _resumed(data[body:end], 0, beginning.width, structure) or 0
     return body + found if found else 0
 
 
@@ -81,16 +100,13 @@ def _resumed(data: bytes, start: int, width: int, structure: Structure) -> int |
     return resumes_at(data, span.start, width, structure)
 
 
-def _settled(file: BinaryIO, size: int, structure: Structure, margins: Margins) -> tuple[int, int]:
-    """The offset after all that a file's other segments have to know of its beginning, `size` where
-    that is nothing that they could read; and how many fields its records should have."""
-    head = file.read(HEAD_BYTES)
+def _settled(head: bytes, structure: Structure, margins: Margins) -> Top | None:
+    """A file's beginning; None where that is nothing that the file's other segments could read."""
     try:
         beginning = top(head, structure, margins)
     except DeadSegment:
-        return size, 0
-    is_whole = beginning.is_closed and beginning.settled < len(head)
-    return (beginning.settled if is_whole else size), beginning.width
+        return None
+    return beginning if beginning.is_closed and beginning.settled < len(head) else None
 
 
 def _footer_start(file: BinaryIO, size: int, lines: int) -> int:

@@ -89,6 +89,17 @@ class Transcoded:
         known = dict(self._boundaries(wanted[-1:], 0))
         return {offset: known[offset] for offset in wanted}
 
+    def cut_in_file(self, offset: int) -> int:
+        """Where in the file's bytes the line begins that begins at an offset of the UTF-8, if what
+        is before and what follows are the same when each is decoded by itself; else 0."""
+        if self.codec is None or self._is_even:
+            return self.places_in_file([offset])[offset]
+        here = next((here for here, there in self._boundaries([offset], 1) if there == offset), 0)
+        decoder = codecs.getincrementaldecoder(self.codec)(BYTES)
+        fresh = decoder.getstate()
+        decoder.decode(self.raw[self.bom : here])
+        return here if decoder.getstate() == fresh else 0
+
     @property
     def _is_even(self) -> bool:
         """Whether a character has one size, wherever and beside whatever it stands."""
@@ -137,6 +148,12 @@ def transcoded(raw: bytes, codec: str, *, is_start: bool = True) -> Transcoded:
         return Transcoded(raw, raw)
     body = raw[bom:] if bom else raw
     return Transcoded(_to_utf_8(body, codec), raw, codec, bom)
+
+
+def codec_of(head: bytes, codec: str) -> str:
+    """The encoding of a file that begins like this, with the order of its bytes. Raises DeadSegment
+    where a byte order mark contradicts it."""
+    return _by_mark(head, codec)[0]
 
 
 def may_be_cut(codec: str, marks: str) -> bool:

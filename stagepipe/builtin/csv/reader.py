@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 
 from stagepipe.builtin import checks
 from stagepipe.builtin.csv import convert, values
-from stagepipe.builtin.csv.cutting import boundary, cuts, pieces
+from stagepipe.builtin.csv.cutting import cuts, last_cut, pieces
 from stagepipe.builtin.csv.dialect import Dialect
-from stagepipe.builtin.csv.encoding import transcoded
+from stagepipe.builtin.csv.encoding import Transcoded, codec_of, transcoded
 from stagepipe.builtin.csv.explain import Layout, Record, explain, take_apart, unfit_records
 from stagepipe.builtin.csv.layout import layout_of
 from stagepipe.builtin.csv.lines import count_lines, first_lines
@@ -52,10 +52,27 @@ class CsvReader:
         structure = dialect.structure_in_file
         return [] if structure is None else cuts(path, size, chunk_size, structure, dialect.margins)
 
-    def boundary(self, data: bytes, options: Mapping[str, Any], *, is_first: bool) -> int:
+    def boundary(
+        self,
+        data: bytes,
+        head: bytes,
+        options: Mapping[str, Any],
+        *,
+        is_first: bool,
+        is_long: bool = False,
+    ) -> int:
         """The last record boundary after the beginning of the bytes; 0 when there is none."""
         dialect = Dialect.of(options)
-        return boundary(data, dialect.structure, dialect.margins, is_first=is_first)
+        structure, margins = dialect.structure_in_file, dialect.margins
+        if structure is not None:
+            return last_cut(data, head, structure, margins, is_first=is_first, is_long=is_long)
+        codec = codec_of(head, dialect.codec)
+        of_file = transcoded(data, codec, is_start=is_first)
+        head = transcoded(head, codec).text
+        cut = last_cut(
+            of_file.text, head, dialect.structure, margins, is_first=is_first, is_long=is_long
+        )
+        return of_file.cut_in_file(cut) if cut else 0
 
     def read(
         self,
@@ -66,18 +83,20 @@ class CsvReader:
         options: Mapping[str, Any],
         *,
         with_places: bool = False,
+        is_last: bool = True,
     ) -> SegmentResult:
         """The segment's records as a table, and those that are bad as rejects."""
         dialect = Dialect.of(options)
         is_start = segment.start == 0
-        of_file = transcoded(data, dialect.codec, is_start=is_start)
+        codec = codec_of(data if is_start else head, dialect.codec)
+        of_file = transcoded(data, codec, is_start=is_start)
         text = of_file.text
-        head = text if is_start else transcoded(head, dialect.codec).text
+        head = text if is_start else transcoded(head, codec).text
         beginning = top(head, dialect.structure, dialect.margins)
         layout = layout_of(head, beginning, spec, dialect)
         start = beginning.start if is_start else 0
         end = len(text)
-        if dialect.margins.skip_footer and segment.end == segment.file.size:
+        if dialect.margins.skip_footer and is_last:
             end = footer_start(text, start, dialect.margins.skip_footer)
         body = text if end == len(text) else text[:end]
         result = _read_any(body, start, layout, dialect, with_places)
@@ -89,18 +108,22 @@ class CsvReader:
         """The physical line (from 1) that begins at each of the cuts."""
         return first_lines(path, cuts)
 
-    def count_lines(self, data: bytes) -> int:
+    def count_lines(self, data: bytes, head: bytes, options: Mapping[str, Any]) -> int:
         """How many physical lines end in the bytes."""
-        return count_lines(data)
+        return count_lines(_text(data, head, Dialect.of(options)).text)
 
     def records_at(
-        self, data: bytes, offsets: Sequence[int], options: Mapping[str, Any]
+        self, data: bytes, head: bytes, offsets: Sequence[int], options: Mapping[str, Any]
     ) -> list[tuple[int, bytes]]:
         """The lines on which the records at these offsets begin, and the records, as rejects have
         them."""
         dialect = Dialect.of(options)
-        of_file = transcoded(data, dialect.codec, is_start=dialect.structure_in_file is None)
-        return records_at(of_file, offsets, dialect.structure)
+        return records_at(_text(data, head, dialect), offsets, dialect.structure)
+
+
+def _text(data: bytes, head: bytes, dialect: Dialect) -> Transcoded:
+    """Some bytes of a file as UTF-8; a byte order mark among them is a character."""
+    return transcoded(data, codec_of(head, dialect.codec), is_start=False)
 
 
 def _read_any(

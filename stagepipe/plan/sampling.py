@@ -33,8 +33,8 @@ NO_CSV = {
     b"PK\x03\x04": "is a workbook, or a zip whose name has to end in .zip",
     b"PAR1": "is a Parquet file, not CSV",
     b"ARROW1": "is an Arrow file, not CSV",
-    b"\xff\xfe": "is UTF-16, which is not available yet: convert it to UTF-8",
-    b"\xfe\xff": "is UTF-16, which is not available yet: convert it to UTF-8",
+    b"\xff\xfe": 'is UTF-16: write a pipeline file, with encoding = "utf-16" in [source.csv]',
+    b"\xfe\xff": 'is UTF-16: write a pipeline file, with encoding = "utf-16" in [source.csv]',
 }
 """What the beginning of a file can say at once."""
 

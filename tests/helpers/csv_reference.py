@@ -421,12 +421,12 @@ def _with_a_point(text: str, kind: pa.DataType, how: Written) -> str:
         if not re.fullmatch("[0-9]{3}" if behind else "[0-9]{3}([eE].*)?", others[-1]):
             raise ValueError(text)
         text = whole.replace(how.thousands, "") + "".join(point + rest for rest in behind)
+    if how.thousands is not None and how.thousands in text:
+        raise ValueError(text)
     if how.decimal_comma and not pa.types.is_integer(kind):
         if "." in text:
             raise ValueError(text)
         text = text.replace(",", ".")
-    if how.thousands is not None and how.thousands in text:
-        raise ValueError(text)
     return text
 
 

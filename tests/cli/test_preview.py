@@ -213,7 +213,7 @@ def test_it_fits_the_terminal(project) -> None:
     ("words", "said"),
     [
         (("-n", "0"), "0 is not in the range"),
-        (("-n", "many"), "'many' is not a valid integer"),
+        (("-n", "many"), "'many' is not a valid whole number"),
         (("nowhere.toml",), "nowhere.toml: no such file"),
         (("a.csv",), "this is not TOML"),
         (("--set", "source.a.files=none.csv"), "'none.csv' does not exist"),

@@ -106,7 +106,8 @@ def _settled(head: bytes, structure: Structure, margins: Margins) -> Top | None:
         beginning = top(head, structure, margins)
     except DeadSegment:
         return None
-    return beginning if beginning.is_closed and beginning.settled < len(head) else None
+    is_whole = beginning.width > 0 and beginning.is_closed and beginning.settled < len(head)
+    return beginning if is_whole else None
 
 
 def _footer_start(file: BinaryIO, size: int, lines: int) -> int:

@@ -13,8 +13,6 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stagepipe.builtin.expressions import row_expression
-from stagepipe.builtin.types import type_word
 from stagepipe.contracts import CheckSpec, TableSpec
 
 Mask: TypeAlias = "pa.ChunkedArray | pa.Array"
@@ -39,7 +37,9 @@ def check_failures(table: pa.Table, spec: TableSpec) -> Iterator[tuple[CheckSpec
     """(check, mask) of each check over several columns that some row of the table fails."""
     if not spec.checks or not table.num_rows:
         return
-    import polars as pl  # for workers only
+    import polars as pl  # late, like all that imports it: most schemas have no such check
+
+    from stagepipe.builtin.expressions import row_expression
 
     frame = pl.DataFrame(pl.from_arrow(table))
     for check in spec.checks:
@@ -54,6 +54,9 @@ def check_failures(table: pa.Table, spec: TableSpec) -> Iterator[tuple[CheckSpec
 def check_fault(check: CheckSpec, spec: TableSpec) -> str | None:
     """Why an expression cannot be a check of such a table, or None."""
     import polars as pl
+
+    from stagepipe.builtin.expressions import row_expression
+    from stagepipe.builtin.types import type_word
 
     empty = pa.schema([(c.name, c.arrow_type) for c in spec.columns]).empty_table()
     frame = pl.DataFrame(pl.from_arrow(empty))

@@ -32,6 +32,8 @@ FALSE_WORDS = ["false", "False", "FALSE", "0"]
 BLOCK_BYTES = 2**20
 LARGEST_BLOCK = 2**31 - 1
 CR, LF = b"\r\n"
+FIRST_DAY = date.min.toordinal() - date(1970, 1, 1).toordinal()
+PER_DAY = {"s": 86_400, "ms": 86_400 * 10**3, "us": 86_400 * 10**6, "ns": 86_400 * 10**9}
 _LONGEST_WIDE_DECIMAL = len("-.e-38") + 38
 _TINY = "[eE]-0*(39|[4-9][0-9]|[0-9]{3,})"
 _WORDS_FOR_NON_FINITE = re.compile(r"[ \t]*[+-]?(inf|infinity|nan)[ \t]*", re.IGNORECASE)
@@ -168,17 +170,13 @@ def _escaped(characters: str) -> str:
     return "".join(f"\\x{ord(character):02x}" for character in characters)
 
 
-def _without_zone(kind: pa.DataType) -> pa.DataType:
-    return pa.timestamp(kind.unit) if pa.types.is_timestamp(kind) else kind
-
-
 def _is_sound(column: pa.ChunkedArray) -> bool:
     kind = column.type
     if pa.types.is_floating(kind):
         return pc.all(pc.is_finite(column), min_count=0).as_py() is True
     if (pa.types.is_date(kind) or pa.types.is_timestamp(kind)) and column.null_count < len(column):
-        first = pa.scalar(date.min, pa.date32()).cast(pa.timestamp("us")).cast(_without_zone(kind))
-        return pc.min_max(column)["min"].value >= first.value  # type: ignore[no-any-return]
+        per_day = 1 if pa.types.is_date(kind) else PER_DAY[kind.unit]
+        return bool(pc.min_max(column)["min"].value >= FIRST_DAY * per_day)
     if pa.types.is_decimal(kind) and column.null_count < len(column):
         limit = 10 ** (kind.precision - kind.scale)
         extremes = pc.min_max(column)

@@ -280,7 +280,7 @@ def _parse(
         ]
     except pa.ArrowInvalid:
         return None
-    return pa.table(dict(zip((c.name for c in layout.spec.columns), arrays, strict=True)))
+    return pa.Table.from_arrays(arrays, [column.name for column in layout.spec.columns])
 
 
 def _is_void(column: pa.ChunkedArray) -> bool:

@@ -6,6 +6,7 @@ where a pattern begins with a rare byte.
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,5 +24,5 @@ def as_one_value(data: bytes, start: int = 0) -> pa.Array:
     """The data from `start` on as the only value of an Arrow array, without copying them."""
     import pyarrow as pa
 
-    offsets = pa.array([start, len(data)], pa.int64()).buffers()[1]
+    offsets = pa.py_buffer(array("q", (start, len(data))))
     return pa.Array.from_buffers(pa.large_binary(), 1, [None, offsets, pa.py_buffer(data)])

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from stagepipe.builtin.csv import convert, reader
+from stagepipe.builtin.csv import convert, parsing, reader, sifting
 from stagepipe.builtin.csv import lines as lines_module
 from stagepipe.builtin.csv.cutting import HEAD_BYTES
 from stagepipe.builtin.csv.dialect import Dialect
@@ -356,17 +356,27 @@ def _as_stored(value, kind):
     return value if value is None else pa.scalar(value, kind).as_py()
 
 
-@pytest.mark.parametrize("pieces", [(1,), (40, 9), reader.PIECE_BYTES])
-@pytest.mark.parametrize("block", [7, 16, convert.BLOCK_BYTES])
+@pytest.mark.parametrize(
+    ("block", "pieces", "most_doubtful"),
+    [
+        (7, (1,), -1),
+        (16, (40, 9), -1),
+        (convert.BLOCK_BYTES, reader.PIECE_BYTES, -1),
+        (7, (40, 9), 1),
+        (16, (1,), 0.2),
+        (convert.BLOCK_BYTES, reader.PIECE_BYTES, 1),
+    ],
+)
 @given(case=cases())
 @some
-def test_reads_what_the_rules_say(block, pieces, case):
+def test_reads_what_the_rules_say(block, pieces, most_doubtful, case):
     """Rows and their places, rejects and counts of whole files are those of the slow reader, into
-    whatever pieces something amiss in them has them cut."""
+    whatever pieces something amiss in them has them cut, and whatever goes through the sieve."""
     data, spec, options = case
     with (
         mock.patch.object(convert, "BLOCK_BYTES", block),
         mock.patch.object(reader, "PIECE_BYTES", pieces),
+        mock.patch.object(sifting, "MOST_DOUBTFUL", most_doubtful),
     ):
         result = CsvReader().read(data, data, whole(data), spec, options, with_places=True)
     agree(
@@ -501,7 +511,7 @@ def test_the_slow_path_agrees_with_what_the_fast_one_takes(case):
     assert (survey.is_even, survey.lines) == (alone.is_even, alone.lines)
     assert survey.records == alone.records or not survey.is_even
     records, _, is_even = survey
-    table = reader._parse(data, start, layout, dialect)
+    table = parsing.typed_table(data, start, layout, dialect)
     if table is None or not is_even or table.num_rows != records:
         return
     taken = list(take_apart(data, start, dialect.structure, layout))

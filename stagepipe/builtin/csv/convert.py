@@ -17,7 +17,7 @@ closed here, for whole segments (`is_trustworthy`) and for single values (`unfit
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
 
@@ -46,9 +46,9 @@ _SHAPES = tuple(
         (pa.types.is_floating, r"[ \t]*[+-]?([0-9.]+(e[+-]?[0-9]+)?|inf.*|nan.*)[ \t]*"),
         (pa.types.is_decimal, r"[ \t]*[+-]?[0-9.]+(e[+-]?[0-9]+)?[ \t]*"),
         (pa.types.is_boolean, "|".join(TRUE_WORDS + FALSE_WORDS)),
-        (pa.types.is_date, r"[ \t]*[0-9]{4}-[0-9]{2}-[0-9]{2}[ \t]*"),
-        (pa.types.is_timestamp, r"[0-9]{4}-[0-9]{2}-[0-9]{2}.*"),
-        (pa.types.is_time, r"[ \t]*[0-9]{2}:[0-9]{2}.*"),
+        (pa.types.is_date, r"[ \t]*[0-9]{4}-[01][0-9]-[0-3][0-9][ \t]*"),
+        (pa.types.is_timestamp, r"[0-9]{4}-[01][0-9]-[0-3][0-9].*"),
+        (pa.types.is_time, r"[ \t]*[0-2][0-9]:[0-5][0-9].*"),
     )
 )
 
@@ -61,9 +61,12 @@ def parse(
     quote: str,
     null_values: Sequence[str],
     start: int = 0,
+    odd_rows: dict[int, str] | None = None,
 ) -> pa.Table:
     """The records in `data` from `start` on as a table with columns named by their position; those
-    without a type are left out. Raises `pyarrow.ArrowInvalid` when a record does not fit."""
+    without a type are left out. Raises `pyarrow.ArrowInvalid` when a record does not fit. Given
+    `odd_rows`, records of another number of fields are left out, too, and noted there: the text of
+    each by its number (from 0)."""
     names = [str(position) for position in range(len(column_types))]
     wanted = {n: t for n, t in zip(names, column_types, strict=True) if t is not None}
     if start == len(data):
@@ -72,7 +75,10 @@ def parse(
         data, start = b"\n" + data[start:], 0
     wide = {name: kind for name, kind in wanted.items() if _is_wide(kind)}
     parse_options = csv.ParseOptions(
-        delimiter=delimiter, quote_char=quote or False, newlines_in_values=bool(quote)
+        delimiter=delimiter,
+        quote_char=quote or False,
+        newlines_in_values=bool(quote),
+        invalid_row_handler=None if odd_rows is None else _noting(odd_rows),
     )
     convert_options = csv.ConvertOptions(
         column_types=wanted | dict.fromkeys(wide, pa.string()),
@@ -88,6 +94,16 @@ def parse(
         position = table.schema.get_field_index(name)
         table = table.set_column(position, name, _wide_decimal(table.column(name), kind))
     return table
+
+
+def _noting(odd_rows: dict[int, str]) -> Callable[[csv.InvalidRow], str]:
+    """A handler that leaves records out, and knows their numbers, since one thread parses."""
+
+    def leave_out(row: csv.InvalidRow) -> str:
+        odd_rows[row.number - 1] = row.text
+        return "skip"
+
+    return leave_out
 
 
 def _read(
@@ -140,9 +156,9 @@ def is_trustworthy(
     quotes = _escaped(quote)
     maybe = f"[{quotes}]?" if quote else ""  # a field may go on after its closing quote
     lenient = {}  # how a number may look, by what is to be found in it
-    if any(map(pa.types.is_integer, kinds)):
+    if any(map(pa.types.is_integer, kinds)) and _has_letter(b"xX", data, start):
         lenient[f"0{maybe}[xX]"] = f"-?0{maybe}[xX][0-9A-Fa-f{quotes}]{{1,18}}"
-    if any(map(pa.types.is_decimal, kinds)):
+    if any(map(pa.types.is_decimal, kinds)) and _has_letter(b"eE", data, start):
         lenient[f"[eE]{maybe}-{maybe}[0-9]"] = f"[+-]?[0-9.{quotes}]+[eE]{maybe}-[0-9{quotes}]+"
     if lenient and (found := _found(list(lenient), data, start)):
         ends = _escaped(delimiter + "\r\n")
@@ -152,6 +168,10 @@ def is_trustworthy(
         if is_found(fields, data, start):
             return False
     return all(_is_sound(column) for column in table.columns)
+
+
+def _has_letter(either: bytes, data: bytes, start: int) -> bool:
+    return any(data.find(letter, start) >= 0 for letter in either)
 
 
 def _found(marks: Sequence[str], data: bytes, start: int) -> list[str]:
@@ -194,19 +214,30 @@ def unfit(values: Sequence[str], kind: pa.DataType) -> set[int]:
     shape = next((shape for is_kind, shape in _SHAPES if is_kind(kind)), None)
     if shape is None:
         return set()
-    bad = {row for row, value in enumerate(values) if not shape.fullmatch(value)}
-    shapely = [row for row in range(len(values)) if row not in bad]
+    different = dict.fromkeys(values)
+    shapely = [value for value in different if shape.fullmatch(value)]
+    if pa.types.is_date(kind):
+        shapely = [value for value in shapely if _is_day(value)]
+    bad = different.keys() - set(shapely)
     ranges = [(0, len(shapely))]
     while ranges:
         start, end = ranges.pop()
-        if start == end or _fit([values[row] for row in shapely[start:end]], kind):
+        if start == end or _fit(shapely[start:end], kind):
             continue
         if end - start == 1:
             bad.add(shapely[start])
             continue
         middle = (start + end) // 2
         ranges += [(start, middle), (middle, end)]
-    return bad
+    return {row for row, value in enumerate(values) if value in bad}
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text.strip(" \t"))
+    except ValueError:
+        return False
+    return True
 
 
 def _fit(values: Sequence[str], kind: pa.DataType) -> bool:

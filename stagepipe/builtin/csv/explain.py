@@ -7,8 +7,10 @@ structure and column by column for types and checks.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -58,15 +60,29 @@ class Record:
     fault: Fault | None
 
 
+class Known(NamedTuple):
+    """A column's values in some records, but for those (by position) that may not fit."""
+
+    values: pa.ChunkedArray
+    doubted: Sequence[int]
+
+
 def take_apart(
     data: bytes, start: int, structure: Structure, layout: Layout, errors: str = "surrogateescape"
 ) -> Iterator[Record]:
     """The records from `start` on. Bytes that are no characters stand as surrogates in the fields;
     `errors` is how Python is to decode them."""
+    return records_of(structure.spans(data, start, layout.usual), data, structure, layout, errors)
+
+
+def records_of(
+    found: Iterable[Span], data: bytes, structure: Structure, layout: Layout, errors: str
+) -> Iterator[Record]:
+    """The records at some places, taken apart."""
     spans: list[Span] = []
 
     def texts() -> Iterator[str]:
-        for span in structure.spans(data, start, layout.usual):
+        for span in found:
             spans.append(span)
             if span.is_closed:
                 yield data[span.start : span.end].decode("utf-8", errors)
@@ -87,21 +103,24 @@ def take_apart(
 def unfit_records(records: Sequence[Record], layout: Layout, notation: Notation) -> set[int]:
     """Which records (by position) have no fields, or a value that does not fit its type."""
     bad = {row for row, record in enumerate(records) if record.fields is None}
-    for faults in _type_faults(records, layout, notation):
-        bad.update(faults)
+    rows = _with_fields(records)
+    for column, position in zip(layout.spec.columns, layout.positions, strict=True):
+        if position is not None:
+            bad.update(_type_faults(records, rows, position, column, notation))
     return bad
 
 
-def explain(
+def faults_of(
     records: Sequence[Record],
     layout: Layout,
     notation: Notation,
-    data: bytes,
-) -> list[Reject]:
-    """One reject for each of these records, each of which is bad in some way."""
+    known: Mapping[str, Known] = MappingProxyType({}),
+) -> list[list[Fault]]:
+    """What is wrong with each of these records, in the order in which reasons are given. `known` is
+    what a parser made of them already, by column; then all of them have fields."""
     found: list[list[Fault]] = [[record.fault] if record.fault else [] for record in records]
     values = {}
-    for column, typed, column_faults in _column_faults(records, layout, notation):
+    for column, typed, column_faults in _column_faults(records, layout, notation, known):
         values[column.name] = typed
         for row, fault in column_faults:
             found[row].append(fault)
@@ -110,84 +129,89 @@ def explain(
         for row, fails in zip(rows, mask.to_pylist(), strict=True):
             if fails:
                 found[row].append(Fault(check.name, value=check.message))
+    return found
+
+
+def rejects_of(judged: Iterable[tuple[Record, Sequence[Fault]]], data: bytes) -> Iterator[Reject]:
+    """One reject for each of these records in which something was found to be wrong."""
     line, seen = 1, 0
-    rejects = []
-    for record, faults in zip(records, found, strict=True):
+    for record, faults in judged:
+        if not faults:
+            continue
         start, end, _ = record.span
         line += count_lines(data[seen:start])
         seen = start
         first, *others = faults
-        rejects.append(
-            Reject(
-                source="",
-                file=None,
-                line=line,
-                byte_offset=start,
-                stage="",
-                column=first.column,
-                value=first.value,
-                reason=first.reason,
-                also=", ".join(map(str, others)) or None,
-                raw=data[start:end],
-            )
+        yield Reject(
+            source="",
+            file=None,
+            line=line,
+            byte_offset=start,
+            stage="",
+            column=first.column,
+            value=first.value,
+            reason=first.reason,
+            also=", ".join(map(str, others)) or None,
+            raw=data[start:end],
         )
-    return rejects
 
 
 def _type_faults(
-    records: Sequence[Record], layout: Layout, notation: Notation
-) -> Iterator[dict[int, Fault]]:
-    """For each column of the spec: the faults of values that do not fit the type, by row."""
-    rows = _with_fields(records)
+    records: Sequence[Record],
+    rows: Sequence[int],
+    position: int,
+    column: ColumnSpec,
+    notation: Notation,
+) -> dict[int, Fault]:
+    """The faults of a column's values that do not fit the type, by row."""
+    faults: dict[int, Fault] = {}
+    present: list[tuple[int, str]] = []
     is_null = notation.is_null
-    for column, position in zip(layout.spec.columns, layout.positions, strict=True):
-        faults: dict[int, Fault] = {}
-        if position is not None:
-            present: list[tuple[int, str]] = []
-            for row in rows:
-                text = records[row].fields[position]  # type: ignore[index]
-                if _is_utf8(text):
-                    if not is_null(text):
-                        present.append((row, text))
-                else:
-                    faults[row] = Fault("encoding", column.name, _with_bytes(text))
-            for bad in notation.unfit([text for _, text in present], column):
-                row, text = present[bad]
-                faults[row] = Fault("type", column.name, text)
-        yield faults
+    for row in rows:
+        text = records[row].fields[position]  # type: ignore[index]
+        if not _is_utf8(text):
+            faults[row] = Fault("encoding", column.name, _with_bytes(text))
+        elif not is_null(text):
+            present.append((row, text))
+    for bad in notation.unfit([text for _, text in present], column):
+        row, text = present[bad]
+        faults[row] = Fault("type", column.name, text)
+    return faults
 
 
 def _column_faults(
-    records: Sequence[Record], layout: Layout, notation: Notation
+    records: Sequence[Record],
+    layout: Layout,
+    notation: Notation,
+    known: Mapping[str, Known],
 ) -> Iterator[tuple[ColumnSpec, pa.ChunkedArray, list[tuple[int, Fault]]]]:
     """Column after column: its values in the records that have fields, null where they do not fit;
     and all its faults, a type fault or else the failed checks."""
     rows = _with_fields(records)
-    columns = zip(
-        layout.spec.columns,
-        layout.positions,
-        _type_faults(records, layout, notation),
-        strict=True,
-    )
-    for column, position, type_faults in columns:
-        texts = [
-            None if position is None else records[row].fields[position]  # type: ignore[index]
-            for row in rows
-        ]
-        values = notation.typed_texts(
-            [
-                None if row in type_faults or text is None or notation.is_null(text) else text
-                for row, text in zip(rows, texts, strict=True)
-            ],
-            column,
-        )
-        faults = list(type_faults.items())
+    for column, position in zip(layout.spec.columns, layout.positions, strict=True):
+        faults: dict[int, Fault] = {}
+        texts: Sequence[str | None] = [None] * len(rows)
+        if position is not None:
+            texts = [records[row].fields[position] for row in rows]  # type: ignore[index]
+        values, doubted = known.get(column.name, (None, rows))
+        if position is not None and doubted:
+            faults = _type_faults(records, doubted, position, column, notation)
+        if values is None or len(faults) < len(doubted):
+            values = notation.typed_texts(
+                [
+                    None if row in faults or text is None or notation.is_null(text) else text
+                    for row, text in zip(rows, texts, strict=True)
+                ],
+                column,
+            )
+        found = list(faults.items())
         one = TableSpec(columns=(column,))
-        for name, reason, mask in checks.failures(pa.table({column.name: values}), one):
+        table = pa.Table.from_arrays([values], [column.name])
+        for name, reason, mask in checks.failures(table, one):
             for row, text, fails in zip(rows, texts, mask.to_pylist(), strict=True):
-                if fails and row not in type_faults:
-                    faults.append((row, Fault(reason, name, text)))
-        yield column, values, faults
+                if fails and row not in faults:
+                    found.append((row, Fault(reason, name, text)))
+        yield column, values, found
 
 
 def _with_fields(records: Sequence[Record]) -> list[int]:

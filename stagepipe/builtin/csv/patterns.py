@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 
 class Patterns(NamedTuple):
-    """`record` matches one whole record, `field` one field with its three texts (in quotes, behind
-    these, without any), `fields_before` all fields of a record that others follow, `gap` what may
-    stand between records."""
+    """`record` matches one whole record, `strict` one with quotes around whole fields only, `field`
+    one field with its three texts (in quotes, behind these, without any), `fields_before` all
+    fields of a record that others follow, `gap` what may stand between records."""
 
     record: re.Pattern[bytes]
+    strict: re.Pattern[bytes]
     field: re.Pattern[bytes]
     fields_before: re.Pattern[bytes]
     gap: re.Pattern[bytes]
@@ -29,13 +30,15 @@ def patterns(delimiter: bytes, quote: bytes, escape: bytes, comment: bytes) -> P
     if quote:
         field = rb"(?>%b%b%b%b|(?!%b)%b)" % (mark, inner, mark, bare, mark, bare)
         texts = rb"%b(%b)%b(%b)|(?!%b)(%b)" % (mark, inner, mark, bare, mark, bare)
+        whole = rb"(?>%b%b%b|(?:(?!%b|%b)[^\r\n])*+)" % (mark, inner, mark, mark, between)
     else:
-        field, texts = bare, rb"()()(%b)" % bare
+        field, texts, whole = bare, rb"()()(%b)" % bare, bare
     gap = rb"[\r\n]*+"
     if comment:
         gap = rb"(?:[\r\n]++|%b[^\r\n]*+)*+" % re.escape(comment)
     return Patterns(
         record=_compiled(rb"%b(?:%b%b)*+(?=[\r\n]|\Z)" % (field, between, field)),
+        strict=_compiled(rb"%b(?:%b%b)*+" % (whole, between, whole)),
         field=_compiled(texts),
         fields_before=_compiled(rb"(?:%b%b)*+" % (field, between)),
         gap=_compiled(gap),

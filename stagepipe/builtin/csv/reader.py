@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,16 +13,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stagepipe.builtin import checks
-from stagepipe.builtin.csv import convert, values
+from stagepipe.builtin.csv import values
 from stagepipe.builtin.csv.cutting import cuts, last_cut, pieces
 from stagepipe.builtin.csv.dialect import Dialect
 from stagepipe.builtin.csv.encoding import Transcoded, codec_of, transcoded
-from stagepipe.builtin.csv.explain import Layout, Record, explain, take_apart, unfit_records
+from stagepipe.builtin.csv.explain import (
+    Layout,
+    Record,
+    faults_of,
+    rejects_of,
+    take_apart,
+    unfit_records,
+)
 from stagepipe.builtin.csv.layout import layout_of
 from stagepipe.builtin.csv.lines import count_lines, first_lines
 from stagepipe.builtin.csv.margins import footer_start, top
+from stagepipe.builtin.csv.parsing import failed_rows, typed_table
 from stagepipe.builtin.csv.plain import plain_copy
 from stagepipe.builtin.csv.returning import DISAGREEMENT, from_copy, in_file, records_at
+from stagepipe.builtin.csv.sifting import NoSieve, is_known_to_be_bad, sift
 from stagepipe.builtin.csv.structure import Structure
 from stagepipe.contracts import DeadSegment, SegmentResult, TableSpec
 from stagepipe.model import Reject, Segment
@@ -146,24 +156,28 @@ def _read(
     piece_sizes: Sequence[int],
     with_places: bool,
 ) -> SegmentResult:
-    """What the reader makes of the bytes from `start` on. When something is amiss in them, they
-    are cut into pieces of the first of the sizes that is below their own."""
+    """What the reader makes of the bytes from `start` on. When something is amiss in them that no
+    sieve finds, they are cut into pieces of the first of the sizes that is below their own."""
     structure = dialect.structure
     survey = structure.survey(data, start)
-    lines = survey.lines + count_lines(data[:start])
-    table = _parse(data, start, layout, dialect) if survey.is_even else None
+    before = count_lines(data[:start])
+    lines = survey.lines + before
+    is_promising = survey.is_even and not is_known_to_be_bad(layout, dialect)
+    table = typed_table(data, start, layout, dialect) if is_promising else None
     if table is not None and table.num_rows != survey.records:
         table = None
-    failed = None if table is None else _failed_rows(table, layout.spec)
-    if table is not None and failed is None:
+    if table is not None and failed_rows(table, layout.spec) is None:
         places = _places(data, start, structure, table.num_rows) if with_places else None
         return SegmentResult(table, survey.records, lines, (), places)
+    del table  # others are made in its stead
+    with suppress(NoSieve):
+        result = sift(data, start, survey, layout, dialect, with_places=with_places)
+        return replace(result, lines=lines)
     smaller = [size for size in piece_sizes if size < len(data) - start]
     if not smaller:
-        return _examined(data, start, lines, layout, dialect, table, failed, with_places)
-    del table  # others are made in its stead
+        return _examined(data, start, lines, layout, dialect, with_places)
     results, rejects, places = [], [], []
-    offset, line = start, count_lines(data[:start])
+    offset, line = start, before
     for piece in pieces(data, start, smaller[0], structure, layout.usual):
         result = _read(piece, 0, layout, dialect, smaller[1:], with_places)
         results.append(result)
@@ -206,19 +220,14 @@ def _examined(
     lines: int,
     layout: Layout,
     dialect: Dialect,
-    table: pa.Table | None,
-    failed: pa.ChunkedArray | None,
     with_places: bool,
 ) -> SegmentResult:
-    """The bytes taken apart record by record. `table` holds all of them where only checks failed;
-    `failed` says in which rows."""
+    """The bytes taken apart record by record."""
     taken = list(take_apart(data, start, dialect.structure, layout, dialect.text_errors))
-    bad: set[int] = set()
-    if table is None:
-        bad = unfit_records(taken, layout, dialect.notation)
-        rest = _without(data, start, taken, bad)
-        table = _parse(rest, 0, layout, dialect, is_examined=True)
-        failed = None if table is None else _failed_rows(table, layout.spec)
+    bad = unfit_records(taken, layout, dialect.notation)
+    rest = _without(data, start, taken, bad)
+    table = typed_table(rest, 0, layout, dialect, is_examined=True)
+    failed = None if table is None else failed_rows(table, layout.spec)
     if table is None or table.num_rows != len(taken) - len(bad):
         raise DeadSegment(DISAGREEMENT)
     rejected = set(bad)
@@ -227,81 +236,13 @@ def _examined(
         rejected.update(good[row] for row in pc.indices_nonzero(failed).to_pylist())
         table = table.filter(pc.invert(failed))
     records = [taken[row] for row in sorted(rejected)]
-    rejects = explain(records, layout, dialect.notation, data)
+    faults = faults_of(records, layout, dialect.notation)
+    rejects = list(rejects_of(zip(records, faults, strict=True), data))
     places = None
     if with_places:
         kept = (record.span.start for row, record in enumerate(taken) if row not in rejected)
         places = dialect.structure.places_at(data, start, kept)
     return SegmentResult(table, len(taken), lines, rejects, places)
-
-
-def _parse(
-    data: bytes, start: int, layout: Layout, dialect: Dialect, *, is_examined: bool = False
-) -> pa.Table | None:
-    """The bytes from `start` on as the spec's table, or None when some record of them may not be
-    what it seems.
-
-    `is_examined` says that every record was taken apart and found to fit.
-    """
-    structure, notation = dialect.structure, dialect.notation
-    types: list[pa.DataType | None] = [None] * layout.width
-    for column, position in zip(layout.spec.columns, layout.positions, strict=True):
-        if position is not None:
-            types[position] = notation.read_type(column)
-    # The last field tells whether a quote swallowed the rest, so it is always looked at, and there
-    # is a record end to be swallowed.
-    is_quoted = bool(structure.quote) and data.find(structure.quote, start) >= 0
-    is_looked_at = is_quoted or layout.void is not None or all(kind is None for kind in types)
-    if types[-1] is None and is_looked_at:
-        types[-1] = pa.binary()
-    if is_quoted and not data.endswith((b"\n", b"\r")):
-        data += b"\n"
-    delimiter, quote = structure.delimiter.decode(), structure.quote.decode()
-    words = notation.null_words
-    try:
-        table = convert.parse(
-            data, types, delimiter=delimiter, quote=quote, null_values=words, start=start
-        )
-    except pa.ArrowInvalid:
-        return None
-    if not is_examined:
-        if layout.void is not None and not _is_void(table.column(-1)):
-            return None
-        if is_quoted and _may_be_open(table, words):
-            return None
-        if not convert.is_trustworthy(table, data, delimiter=delimiter, quote=quote, start=start):
-            return None
-    try:
-        arrays = [
-            values.filled(pa.nulls(table.num_rows, column.arrow_type), column)
-            if position is None
-            else notation.typed(table.column(str(position)), column, is_examined=is_examined)
-            for column, position in zip(layout.spec.columns, layout.positions, strict=True)
-        ]
-    except pa.ArrowInvalid:
-        return None
-    return pa.Table.from_arrays(arrays, [column.name for column in layout.spec.columns])
-
-
-def _is_void(column: pa.ChunkedArray) -> bool:
-    """Whether nothing stands in any of the fields."""
-    return pc.all(pc.equal(pc.binary_length(column), 0), min_count=0).as_py() is True
-
-
-def _may_be_open(table: pa.Table, null_values: Sequence[str]) -> bool:
-    """Whether a quote that nothing closes may have swallowed the rest of the bytes: a parser gives
-    all of it, the last record's end too, as the last field of the last row."""
-    if not table.num_rows:
-        return False
-    last_column = table.column(table.num_columns - 1)
-    kind, value = last_column.type, last_column[-1]
-    if not value.is_valid:
-        texts = [word.encode() for word in null_values]
-    elif pa.types.is_string(kind) or pa.types.is_binary(kind):
-        texts = [value.as_buffer().to_pybytes()]
-    else:
-        return False  # no converter takes a record end for a part of a number
-    return any(text.endswith((b"\n", b"\r")) for text in texts)
 
 
 def _without(data: bytes, start: int, records: Sequence[Record], bad: set[int]) -> bytes:
@@ -313,13 +254,3 @@ def _without(data: bytes, start: int, records: Sequence[Record], bad: set[int]) 
     kept += [data[before.end : after.start] for before, after in pairwise(spans)]
     kept.append(data[spans[-1].end :])
     return b"".join(kept)
-
-
-def _failed_rows(table: pa.Table, spec: TableSpec) -> pa.ChunkedArray | None:
-    """A mask of the rows that fail some check, or None when all pass."""
-    failed = None
-    for _, _, mask in checks.failures(table, spec):
-        failed = mask if failed is None else pc.or_(failed, mask)
-    for _, mask in checks.check_failures(table, spec):
-        failed = mask if failed is None else pc.or_(failed, mask)
-    return failed

@@ -143,7 +143,7 @@ class Structure:
         lines = written_lines(data, start)
         # With as many records as lines on which one may begin, there is one on each.
         if len(lines) != rows and self.quote:
-            lines = self._outside_quotes(lines, data, start)
+            lines = self.outside_quotes(lines, data, start)
         if len(lines) == rows:
             return lines.to_arrow()
         places = self.places_at(data, start, (span.start for span in self.spans(data, start)))
@@ -178,21 +178,29 @@ class Structure:
         """The positions of all quotes among some bytes."""
         return (view == self.quote[0]).arg_true()
 
-    def is_regular(self, view: pl.Series, quotes: pl.Series) -> bool:
-        """Whether each quote that opens stands at a field's start and each that closes at its end,
-        so that every second quote is a closing one."""
+    def misplaced(self, view: pl.Series, quotes: pl.Series) -> pl.Series:
+        """Those of the quotes that open a field elsewhere than at its start, or close one elsewhere
+        than at its end, when every second one is a closing one."""
         structural = [self.delimiter[0], LF, CR, self.quote[0]]
         opening, closing = quotes.gather_every(2), quotes.gather_every(2, 1)
         if len(opening) and opening[0] == 0:
             opening = opening[1:]
         if len(closing) and closing[-1] == len(view) - 1:
             closing = closing[:-1]
-        return bool(
-            view.gather(opening - 1).is_in(structural).all()
-            and view.gather(closing + 1).is_in(structural).all()
-        )
+        opens_inside = ~view.gather(opening - 1).is_in(structural)
+        closes_inside = ~view.gather(closing + 1).is_in(structural)
+        return opening.filter(opens_inside).append(closing.filter(closes_inside))
 
-    def _outside_quotes(self, lines: pl.DataFrame, data: bytes, start: int) -> pl.DataFrame:
+    def is_regular(self, view: pl.Series, quotes: pl.Series) -> bool:
+        """Whether each quote that opens stands at a field's start and each that closes at its end,
+        so that every second quote is a closing one."""
+        return self.misplaced(view, quotes).is_empty()
+
+    def is_strict(self, data: bytes, span: Span) -> bool:
+        """Whether a record has quotes around whole fields only."""
+        return self.patterns.strict.fullmatch(data, span.start, span.end) is not None
+
+    def outside_quotes(self, lines: pl.DataFrame, data: bytes, start: int) -> pl.DataFrame:
         """Those of the lines from `start` on that begin outside quotes; all when the quotes are not
         regular, so that counting them does not tell."""
         view = view_of(data, start)

@@ -97,10 +97,27 @@ class Notation:
         that each was found to fit.
         """
         if self._is_rewritten(column):
-            read = self._without_blanks(read)
-            if not pa.types.is_string(column.arrow_type):
-                read = self._converted(read.combine_chunks(), column, is_examined)
+            return self.of_texts(read, column, is_examined=is_examined)
         return filled(read, column)
+
+    def of_texts(
+        self, texts: pa.ChunkedArray, column: ColumnSpec, *, is_examined: bool = False
+    ) -> pa.ChunkedArray:
+        """The same of what a parser read as text."""
+        texts = self._without_blanks(texts)
+        if not pa.types.is_string(column.arrow_type):
+            texts = self._converted(texts.combine_chunks(), column, is_examined)
+        return filled(texts, column)
+
+    def for_converter(self, texts: pa.ChunkedArray, column: ColumnSpec) -> pa.Array:
+        """What a parser read as text, as the converter is to be given it: null words and what is
+        against the rule are null."""
+        plain = self._without_blanks(texts).combine_chunks()
+        if pa.types.is_string(column.arrow_type) or not self._is_rewritten(column):
+            return plain
+        is_given = plain.is_valid()
+        nulls = pa.nulls(len(plain), pa.string())
+        return pc.replace_with_mask(nulls, is_given, self._plain(plain.drop_null(), column))
 
     def _without_blanks(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
         if not self.trim:

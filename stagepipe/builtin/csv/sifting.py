@@ -1,0 +1,260 @@
+"""The way between fast and slow: bytes of which a few records are bad.
+
+Taking records apart in Python is some hundred times slower than parsing them. So the bad ones are
+sifted out by whole columns: records of another number of fields, by the parser; values that may not
+fit, by casts; lines with quotes where none should be, by counting quotes. Only what stays in the
+sieve is taken apart, and judged by the very rules of the slow path; what turns out to be good goes
+back to its place. What falls through has passed all guards of the fast path.
+
+Where the sieve cannot tell, all is left to the slow path.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from stagepipe.builtin.csv import convert, values
+from stagepipe.builtin.csv.dialect import Dialect
+from stagepipe.builtin.csv.explain import (
+    Known,
+    Layout,
+    Record,
+    faults_of,
+    records_of,
+    rejects_of,
+)
+from stagepipe.builtin.csv.parsing import failed_rows, may_be_open, read_types, typed_table
+from stagepipe.builtin.csv.structure import Survey
+from stagepipe.contracts import SegmentResult
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from stagepipe.builtin.csv.records import Records
+
+MOST_DOUBTFUL = 0.2
+"""A larger share of the records is not worth the sieve."""
+_HABITS: defaultdict[tuple[Layout, Dialect], set[int]] = defaultdict(set)
+"""Which fields of such files had texts that are none of their type: the next will have some, too,
+and each that is not known costs an attempt. What is read does not depend on it."""
+_COLUMN_OF_ERROR = re.compile(r"In CSV column #([0-9]+)")
+
+
+class NoSieve(Exception):  # noqa: N818 - it is no error
+    """The sieve does not work for these bytes."""
+
+
+def is_known_to_be_bad(layout: Layout, dialect: Dialect) -> bool:
+    """Whether such a file had bad values last time, so that this one may be sifted at once."""
+    return bool(_HABITS.get((layout, dialect)))
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What the parser makes of some bytes: `fields` are typed or, where a column has texts that are
+    none of its type, bytes; `odd_rows` are the records, by position, that it left out, as they have
+    another number of fields."""
+
+    fields: pa.Table
+    odd_rows: list[int]
+
+    @property
+    def records(self) -> int:
+        """How many records it found."""
+        return int(self.fields.num_rows) + len(self.odd_rows)
+
+
+def sift(
+    data: bytes,
+    start: int,
+    survey: Survey,
+    layout: Layout,
+    dialect: Dialect,
+    *,
+    with_places: bool,
+) -> SegmentResult:
+    """What the reader makes of the bytes from `start` on, of which the survey is. The lines in them
+    are the result's. Raises NoSieve."""
+    structure = dialect.structure
+    if layout.void is not None or not structure.is_plain or start == len(data):
+        raise NoSieve
+    from stagepipe.builtin.csv.records import is_text, records_by_count, records_by_line
+
+    records = None
+    if survey.is_even and is_text(data, start, len(data)):
+        with suppress(NoSieve):
+            parsed = _parsed(data, start, layout, dialect)
+            if parsed.records == survey.records:
+                records = records_by_count(data, start, structure, survey.records)
+    if records is None:
+        records = records_by_line(data, start, structure, layout.usual)
+        _check_share(len(records.odd), records)
+        rest, begin = records.without_odd(data, start)
+        counted = structure.survey(rest, begin)
+        parsed = _parsed(rest, begin, layout, dialect)
+        plain = len(records.places) - len(records.odd)
+        if not counted.is_even or not counted.records == parsed.records == plain:
+            raise NoSieve
+    return _judged(records, parsed, data, survey.lines, layout, dialect, with_places)
+
+
+def _parsed(data: bytes, start: int, layout: Layout, dialect: Dialect) -> Parsed:
+    """The fields of the records from `start` on. Raises NoSieve."""
+    structure, types = dialect.structure, read_types(layout, dialect)
+    habits = _HABITS[layout, dialect]
+    for position in habits:
+        types[position] = pa.binary()
+    # As in `typed_table`: the last field tells of a quote that nothing closes.
+    types[-1] = types[-1] or pa.binary()
+    if not data.endswith((b"\n", b"\r")):
+        data += b"\n"
+    marks = {"delimiter": structure.delimiter.decode(), "quote": structure.quote.decode()}
+    words = dialect.notation.null_words
+    while True:
+        odd_rows: dict[int, str] = {}
+        try:
+            fields = convert.parse(
+                data, types, **marks, null_values=words, start=start, odd_rows=odd_rows
+            )
+            break
+        except pa.ArrowInvalid as error:
+            named = _COLUMN_OF_ERROR.match(str(error))
+            if named is None or types[int(named[1])] in (None, pa.binary()):
+                raise NoSieve from error
+            habits.add(int(named[1]))
+            types[int(named[1])] = pa.binary()
+    is_long = any("\n" in text or "\r" in text for text in odd_rows.values())
+    if is_long or may_be_open(fields, words):
+        raise NoSieve
+    if not convert.is_trustworthy(fields, data, **marks, start=start):
+        raise NoSieve
+    return Parsed(fields, list(odd_rows))
+
+
+def _judged(
+    found: Records,
+    parsed: Parsed,
+    data: bytes,
+    lines: int,
+    layout: Layout,
+    dialect: Dialect,
+    with_places: bool,
+) -> SegmentResult:
+    """The good rows, and the rejects among what stayed in the sieve. Raises NoSieve."""
+    import polars as pl
+
+    from stagepipe.builtin.csv.records import without
+
+    # Which of the records each row of the table is.
+    numbers = without(pl.int_range(len(found.places), dtype=pl.Int64, eager=True), found.odd)
+    misfits = sorted({*found.odd, *numbers.gather(parsed.odd_rows)})
+    numbers = without(numbers, parsed.odd_rows)
+    table, masks = _typed(parsed.fields, layout, dialect)
+    doubtful = _any(masks.values(), table.num_rows)
+    if (failed := failed_rows(table, layout.spec)) is not None:
+        doubtful |= pl.Series(pl.from_arrow(failed))
+    doubted, numbers = numbers.filter(doubtful).to_list(), numbers.filter(~doubtful)
+    _check_share(len(misfits) + len(doubted), found)
+    held = table.filter(doubtful.to_arrow())
+    known = {
+        name: Known(held.column(name), masks[name].filter(doubtful).arg_true().to_list())
+        if name in masks
+        else Known(held.column(name), ())
+        for name in table.column_names
+    }
+    table = table.filter((~doubtful).to_arrow())
+
+    records = _taken_apart(misfits, found, data, layout, dialect)
+    faults = faults_of(records, layout, dialect.notation)
+    judged = dict(zip(misfits, zip(records, faults, strict=True), strict=True))
+    records = _taken_apart(doubted, found, data, layout, dialect)
+    if any(record.fields is None for record in records):
+        raise NoSieve
+    faults = faults_of(records, layout, dialect.notation, known)
+    judged.update(zip(doubted, zip(records, faults, strict=True), strict=True))
+
+    ordered = sorted(judged)
+    rejects = list(rejects_of((judged[number] for number in ordered), data))
+    if not rejects:
+        _HABITS.pop((layout, dialect), None)
+    if good := [number for number in ordered if not judged[number][1]]:
+        others = _read_again((judged[number][0] for number in good), data, layout, dialect)
+        numbers = numbers.append(pl.Series(good, dtype=pl.Int64))
+        order = numbers.arg_sort()
+        table = pa.concat_tables([table, others]).take(order.to_arrow())
+        numbers = numbers.gather(order)
+    if table.num_rows + len(rejects) != len(found.places):
+        raise NoSieve
+    places = found.places[numbers].to_arrow() if with_places else None
+    return SegmentResult(table, len(found.places), lines, rejects, places)
+
+
+def _check_share(doubtful: int, found: Records) -> None:
+    if doubtful > MOST_DOUBTFUL * len(found.places) + 1:
+        raise NoSieve
+
+
+def _any(masks: Iterable[pl.Series], rows: int) -> pl.Series:
+    import polars as pl
+
+    found = pl.repeat(False, rows, dtype=pl.Boolean, eager=True)
+    for mask in masks:
+        found |= mask
+    return found
+
+
+def _typed(
+    fields: pa.Table, layout: Layout, dialect: Dialect
+) -> tuple[pa.Table, dict[str, pl.Series]]:
+    """What the parser read as the spec's table, and masks of the rows in which a value may not fit,
+    by column. Raises NoSieve."""
+    from stagepipe.builtin.csv.doubts import sorted_out
+
+    notation = dialect.notation
+    arrays, masks = [], {}
+    for column, position in zip(layout.spec.columns, layout.positions, strict=True):
+        if position is None:
+            arrays.append(values.filled(pa.nulls(fields.num_rows, column.arrow_type), column))
+            continue
+        found = fields.column(str(position))
+        if found.type != pa.binary() and notation.read_type(column) == column.arrow_type:
+            arrays.append(notation.typed(found, column))
+            continue
+        try:
+            typed, masks[column.name] = sorted_out(found, column, notation)
+        except pa.ArrowInvalid as error:
+            raise NoSieve from error
+        arrays.append(typed)
+    names = [column.name for column in layout.spec.columns]
+    return pa.Table.from_arrays(arrays, names), masks
+
+
+def _taken_apart(
+    numbers: list[int], found: Records, data: bytes, layout: Layout, dialect: Dialect
+) -> list[Record]:
+    """Some of the records, taken apart."""
+    structure = dialect.structure
+    begins = found.places["offset"].gather(numbers).to_list()
+    spans = (
+        found.odd.get(number) or structure.record_at(data, begin)
+        for number, begin in zip(numbers, begins, strict=True)
+    )
+    return list(records_of(spans, data, structure, layout, dialect.text_errors))
+
+
+def _read_again(
+    records: Iterable[Record], data: bytes, layout: Layout, dialect: Dialect
+) -> pa.Table:
+    """Records that were judged to be good, as a table. Raises NoSieve."""
+    texts = [data[record.span.start : record.span.end] for record in records]
+    table = typed_table(b"\n".join([*texts, b""]), 0, layout, dialect, is_examined=True)
+    if table is None or table.num_rows != len(texts):
+        raise NoSieve
+    return table

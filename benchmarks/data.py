@@ -1,10 +1,13 @@
-"""The data: TPC-H `lineitem` as CSV, once as many small files and once as one big one.
+"""The data: TPC-H `lineitem` as CSV, once as many small files, once as one big one, and once more
+as many files in which each hundredth record is bad.
 
 `tpchgen-cli` writes the big file (766 MB at scale 1), always the same bytes. Each record is one
 line: only the last column, the comment, is quoted, and no comment holds a quote or a newline. The
 big file is cut at record ends into 20 folders of 20 files, each with the header; put together in
 order they hold the same records. In the same pass the expected counts and sums are taken from the
-bytes with plain Python, so that no peer is its own judge.
+bytes with plain Python, so that no peer is its own judge. Copies of these files are the dirty ones:
+in turn a text for a price, a day that there is not, a record cut short, a field too many, and
+letters in a key.
 
 A folder with `complete.json` in it is complete and is used again; one without is made anew.
 """
@@ -14,7 +17,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import BinaryIO
@@ -26,7 +29,8 @@ from benchmarks.lineitem import COLUMNS
 
 SOURCES = 20
 FILES_PER_SOURCE = 20
-LAYOUT = 1  # raise it when other code would make other files
+BAD_EVERY = 100
+LAYOUT = 2  # raise it when other code would make other files
 MARKER = "complete.json"
 
 
@@ -42,7 +46,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Work:
-    """One piece of work: the same records in one of the two shapes."""
+    """One piece of work: the same records in one of the shapes. What is dirty has a clean twin."""
 
     name: str
     sources: dict[str, str]  # a source's name → glob of its files
@@ -50,31 +54,35 @@ class Work:
     files: int
     bytes: int
     expected: Expected
+    clean: "Work | None" = None
 
 
 def prepare(data: Path, scale: float) -> list[Work]:
     """The works at this scale factor, their files made where they are not there already."""
     folder = (data / f"scale-{scale:g}").resolve()
-    many, big = folder / "many", folder / "big"
-    expected = _expected_if_complete(folder, scale)
-    if expected is None:
+    many, big, dirty = folder / "many", folder / "big", folder / "dirty"
+    found = _expected_if_complete(folder, scale)
+    if found is None:
         click.echo(
             f"making lineitem at scale {scale:g} in {click.format_filename(folder)}", err=True
         )
         shutil.rmtree(folder, ignore_errors=True)
         table = _generate(big, scale)
         expected = _cut(table, many)
-        _mark_complete(folder, scale, expected)
+        found = expected, _spoil(many, dirty, expected)
+        _mark_complete(folder, scale, *found)
+    expected, left = found
     names = [f"source_{number:02}" for number in range(SOURCES)]
+    clean = Work(
+        name="many",
+        sources={name: str(many / name / "*.csv") for name in names},
+        pattern=str(many / "*" / "*.csv"),
+        files=SOURCES * FILES_PER_SOURCE,
+        bytes=sum(path.stat().st_size for path in many.glob("*/*.csv")),
+        expected=expected,
+    )
     return [
-        Work(
-            name="many",
-            sources={name: str(many / name / "*.csv") for name in names},
-            pattern=str(many / "*" / "*.csv"),
-            files=SOURCES * FILES_PER_SOURCE,
-            bytes=sum(path.stat().st_size for path in many.glob("*/*.csv")),
-            expected=expected,
-        ),
+        clean,
         Work(
             name="big",
             sources={"lineitem": str(big / "*.csv")},
@@ -82,6 +90,15 @@ def prepare(data: Path, scale: float) -> list[Work]:
             files=1,
             bytes=sum(path.stat().st_size for path in big.glob("*.csv")),
             expected=expected,
+        ),
+        Work(
+            name="dirty",
+            sources={name: str(dirty / name / "*.csv") for name in names},
+            pattern=str(dirty / "*" / "*.csv"),
+            files=SOURCES * FILES_PER_SOURCE,
+            bytes=sum(path.stat().st_size for path in dirty.glob("*/*.csv")),
+            expected=left,
+            clean=clean,
         ),
     ]
 
@@ -117,15 +134,56 @@ def _cut(table: Path, many: Path) -> Expected:
             out.write(line)
             position += len(line)
 
-            orderkey, _, _, _, quantity, rest = line.split(b",", 5)
+            orderkey, quantity, comment = _summands(line)
             rows += 1
-            orderkeys += int(orderkey)
-            hundredths += int(quantity) * 100  # a whole number in the file, or int() raises
-            comments += len(rest) - rest.index(b',"') - len(b',""\n')
+            orderkeys += orderkey
+            hundredths += quantity
+            comments += comment
         out.close()
     if next(files, None) is not None:
         raise BenchError(f"the data are too small for {cuts} files")
     return Expected(rows, orderkeys, hundredths, comments)
+
+
+def _summands(line: bytes) -> tuple[int, int, int]:
+    """A record's key, its quantity in hundredths, and the length of its comment."""
+    orderkey, _, _, _, quantity, rest = line.split(b",", 5)
+    # The quantity is a whole number in the file, or int() raises.
+    return int(orderkey), int(quantity) * 100, len(rest) - rest.index(b',"') - len(b',""\n')
+
+
+def _spoil(many: Path, dirty: Path, expected: Expected) -> Expected:
+    """Copy the small files with every so manieth record made bad; what must be left of them."""
+    rows, orderkeys, hundredths, comments = astuple(expected)
+    for path in sorted(many.glob("*/*.csv")):
+        lines = path.read_bytes().splitlines(keepends=True)
+        for number, index in enumerate(range(BAD_EVERY // 2, len(lines), BAD_EVERY)):
+            orderkey, quantity, comment = _summands(lines[index])
+            rows -= 1
+            orderkeys -= orderkey
+            hundredths -= quantity
+            comments -= comment
+            lines[index] = _spoiled(lines[index], number)
+        copy = dirty / path.relative_to(many)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(b"".join(lines))
+    return Expected(rows, orderkeys, hundredths, comments)
+
+
+def _spoiled(line: bytes, number: int) -> bytes:
+    fields = line.split(b",", 15)
+    match number % 5:
+        case 0:
+            fields[5] = b"n/a"
+        case 1:
+            fields[10] = b"1996-02-30"
+        case 2:
+            return b",".join(fields[:12]) + b"\n"
+        case 3:
+            fields.insert(3, b"17")
+        case 4:
+            fields[0] = b"12x4"
+    return b",".join(fields)
 
 
 def _small_files(many: Path, header: bytes) -> Iterator[BinaryIO]:
@@ -151,18 +209,22 @@ def _identity(folder: Path, scale: float) -> dict[str, object]:
     }
 
 
-def _mark_complete(folder: Path, scale: float, expected: Expected) -> None:
-    record = {"identity": _identity(folder, scale), "expected": asdict(expected)}
+def _mark_complete(folder: Path, scale: float, expected: Expected, left: Expected) -> None:
+    record = {
+        "identity": _identity(folder, scale),
+        "expected": asdict(expected),
+        "left": asdict(left),
+    }
     unfinished = folder / f"{MARKER}.tmp"
     unfinished.write_text(json.dumps(record, indent=1))
     unfinished.replace(folder / MARKER)
 
 
-def _expected_if_complete(folder: Path, scale: float) -> Expected | None:
+def _expected_if_complete(folder: Path, scale: float) -> tuple[Expected, Expected] | None:
     marker = folder / MARKER
     if not marker.exists():
         return None
     record = json.loads(marker.read_text())
     if record["identity"] != _identity(folder, scale):
         return None
-    return Expected(**record["expected"])
+    return Expected(**record["expected"]), Expected(**record["left"])

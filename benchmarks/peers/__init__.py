@@ -16,8 +16,10 @@ from benchmarks.peers.stagepipe_pipeline import pipeline_toml
 
 @dataclass(frozen=True)
 class Job:
-    """What to run, and where the Parquet files will lie: one file, or a folder of them."""
+    """What to run, and where the Parquet files will lie: one file, or a folder of them. `work` is
+    what it reads."""
 
+    work: Work
     command: list[str]
     output: Path
 
@@ -27,12 +29,24 @@ def stagepipe(work: Work, folder: Path, workers: int) -> Job:
     pipeline = folder / "pipeline.toml"
     pipeline.write_text(pipeline_toml(work))
     command = [sys.executable, "-m", "stagepipe", "run", str(pipeline)]
-    return Job([*command, "-j", str(workers), "--fresh", "--json"], folder / "out" / "lineitem")
+    options = ["-j", str(workers), "--fresh", "--json"]
+    return Job(work, [*command, *options], folder / "out" / "lineitem")
+
+
+def stagepipe_clean(work: Work, folder: Path, workers: int) -> Job:
+    """The same on the clean twin of the work."""
+    assert work.clean is not None
+    return stagepipe(work.clean, folder, workers)
 
 
 def duckdb(work: Work, folder: Path, workers: int) -> Job:
     """`COPY … TO`, one file per thread."""
     return _script("duckdb_copy", work, folder / "lineitem", workers)
+
+
+def duckdb_rejects(work: Work, folder: Path, workers: int) -> Job:
+    """The same with `store_rejects`."""
+    return _script("duckdb_copy", work, folder / "lineitem", workers, "rejects")
 
 
 def polars(work: Work, folder: Path, workers: int) -> Job:
@@ -57,15 +71,19 @@ def dask(work: Work, folder: Path, workers: int) -> Job:
 
 def _script(module: str, work: Work, output: Path, workers: int, *options: str) -> Job:
     command = [sys.executable, "-m", f"benchmarks.peers.{module}"]
-    return Job([*command, work.pattern, str(output), str(workers), *options], output)
+    return Job(work, [*command, work.pattern, str(output), str(workers), *options], output)
 
 
 PEERS: dict[str, Callable[[Work, Path, int], Job]] = {
     "stagepipe": stagepipe,
+    "stagepipe-clean": stagepipe_clean,
     "duckdb": duckdb,
+    "duckdb-rejects": duckdb_rejects,
     "polars": polars,
     "polars-parts": polars_parts,
     "pyarrow": pyarrow,
     "dask": dask,
 }
 DEFAULT_PEERS = ("stagepipe", "duckdb", "polars", "pyarrow", "dask")
+DIRTY_PEERS = ("stagepipe", "stagepipe-clean", "duckdb-rejects")
+"""Those that leave bad records out, and what it costs."""

@@ -1,4 +1,5 @@
-"""DuckDB: CSV → Parquet. Run as `python -m benchmarks.peers.duckdb_copy PATTERN OUT WORKERS`.
+"""DuckDB: CSV → Parquet. Run as `python -m benchmarks.peers.duckdb_copy PATTERN OUT WORKERS
+[rejects]`.
 
 Set up by DuckDB's own guides: columns and dialect given, so that nothing is detected in 400 files;
 one output file per thread ('Parquet Tips'); no insertion order kept ('Tuning Workloads'). Of the
@@ -20,7 +21,7 @@ SQL_TYPES = {
 }
 
 
-def main(pattern: str, out: str, workers: str) -> None:
+def main(pattern: str, out: str, workers: str, rejects: str = "") -> None:
     settings = {"threads": int(workers), "preserve_insertion_order": False}
     columns = ", ".join(f"'{name}': '{SQL_TYPES[kind]}'" for name, kind in COLUMNS.items())
     with duckdb.connect(config=settings) as connection:
@@ -30,6 +31,7 @@ def main(pattern: str, out: str, workers: str) -> None:
                 SELECT * FROM read_csv(
                     {_literal(pattern)}, auto_detect = false, header = true,
                     delim = ',', quote = '"', escape = '"', columns = {{{columns}}}
+                    {", store_rejects = true, rejects_limit = 0" if rejects else ""}
                 )
             ) TO {_literal(out)} (FORMAT parquet, COMPRESSION zstd, PER_THREAD_OUTPUT)
             """

@@ -200,7 +200,10 @@ def _planned(
     stages: list[StagePlan] = []
     wanted = {cell.key for cell in layers[-1]} if is_open else set()
     for index, layer in reversed(list(enumerate(layers, first))):
-        is_trusted = not (plan.is_fresh or any(cell.is_new for cell in layer))
+        # What a place shows counts for nothing where parts are made anew under their old keys.
+        is_trusted = not plan.is_fresh and not any(
+            cell.is_new or tasks.is_stale(cell, receipts) for cell in layer
+        )
         sink = sink_plan(pipeline, index, [cell.key for cell in layer], receipts, is_trusted)
         needed = wanted
         if sink is not None and not sink.is_current:

@@ -75,6 +75,14 @@ def next_cells(
     return cells
 
 
+def is_stale(cell: Cell, receipts: Receipts) -> bool:
+    """Whether the part that there is under the cell's key was made from other rows."""
+    receipt = receipts.get(cell.key)
+    if receipt is None or not cell.inputs:
+        return False
+    return not is_from(receipt, cell.inputs, receipts)
+
+
 def decide(
     index: int,
     cells: Sequence[Cell],
@@ -91,7 +99,7 @@ def decide(
         if cell.is_new:
             what = "the stage before it" if index else "it"
             decision, reason = Decision.MADE, f"{what} ended with dead letters"
-        elif receipt is not None and index and not is_from(receipt, cell.inputs, receipts):
+        elif receipt is not None and is_stale(cell, receipts):
             decision, reason = Decision.MADE, "the part that it was made from is another one now"
         elif receipt is not None and cell.key not in needed:
             decision, reason = Decision.TAKEN, "done, and nothing needs its part again"

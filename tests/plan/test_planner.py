@@ -359,6 +359,36 @@ def test_what_was_made_of_a_dead_letter_is_never_taken(project: Any) -> None:
     assert project.plan().is_empty
 
 
+OVER_ALL = """\
+[[stage]]
+name = "sorted"
+steps = [{ use = "sort", by = ["id"] }]
+[[stage]]
+name = "last"
+sink = { use = "parquet", path = "letters", on_existing = "replace" }
+"""
+
+
+def test_a_dead_letter_shows_behind_a_stage_over_all_rows(project: Any) -> None:
+    """The parts behind it have the same keys as when the file could not be read: what the table
+    shows of them is not what is wanted."""
+    project.declare(stages="", after=OVER_ALL + "\n[errors]\nmax_dead = 1\n")
+    project.letters("a.csv", range(5))
+    path = project.letters("b.csv", range(5, 9))
+    whole = path.read_bytes()
+    status = path.stat()
+    with path.open("r+b") as file:  # the same inode and size
+        file.write(b"\xff\xfe")
+    os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    assert project.run().rows.written == 5
+    with path.open("r+b") as file:
+        file.write(whole)
+    os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    second = project.run()
+    assert (second.error, second.rows.written, second.files_dead) == (None, 9, 0)
+    assert [output.rows for output in second.outputs] == [9]
+
+
 def test_plan_is_the_public_function(three: Any) -> None:
     """`stagepipe.plan` gives a Plan with what a caller looks for."""
     plan = stagepipe.plan(three.load())

@@ -135,13 +135,14 @@ class CheckSpec:
 class TableSpec:
     """The table that every source yields, what to do with other columns, and the checks that are
     made after those of the columns. `provenance` names what the engine adds to what readers give:
-    `source`, `file`, `line`."""
+    `source`, `file`, `line`; `unique` the columns in which it looks for repeated values."""
 
     columns: tuple[ColumnSpec, ...]
     extra_columns: Literal["refuse", "ignore"] = "refuse"
     missing_columns: Literal["refuse", "null"] = "refuse"
     provenance: tuple[str, ...] = ()
     checks: tuple[CheckSpec, ...] = ()
+    unique: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +231,14 @@ class Reader(Protocol):
         in `read`. The line of each, from 1 at the segment's first, and its raw bytes without its
         end. One with an unclosed quote goes on to the end of the data. Raises ValueError where no
         record can begin."""
+        ...
+
+    def texts(
+        self, records: Sequence[bytes], head: bytes, spec: TableSpec, options: Mapping[str, Any]
+    ) -> Sequence[Sequence[str | None]]:
+        """For each of these records, as `records_at` gives them, what stands in it for each of the
+        spec's columns, as a reject's `value` has it; None where the file lacks the column. `head`
+        is as in `read`."""
         ...
 
 

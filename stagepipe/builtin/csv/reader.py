@@ -30,7 +30,7 @@ from stagepipe.builtin.csv.lines import count_lines, first_lines
 from stagepipe.builtin.csv.margins import footer_start, top
 from stagepipe.builtin.csv.parsing import failed_rows, typed_table
 from stagepipe.builtin.csv.plain import plain_copy
-from stagepipe.builtin.csv.returning import DISAGREEMENT, from_copy, in_file, records_at
+from stagepipe.builtin.csv.returning import DISAGREEMENT, from_copy, in_file, records_at, texts
 from stagepipe.builtin.csv.sifting import NoSieve, is_known_to_be_bad, sift
 from stagepipe.builtin.csv.structure import Structure
 from stagepipe.contracts import DeadSegment, SegmentResult, TableSpec
@@ -129,6 +129,12 @@ class CsvReader:
         them."""
         dialect = Dialect.of(options)
         return records_at(_text(data, head, dialect), offsets, dialect.structure)
+
+    def texts(
+        self, records: Sequence[bytes], head: bytes, spec: TableSpec, options: Mapping[str, Any]
+    ) -> list[list[str | None]]:
+        """What stands in the records for each of the spec's columns, as rejects have it."""
+        return texts(records, head, spec, Dialect.of(options))
 
 
 def _text(data: bytes, head: bytes, dialect: Dialect) -> Transcoded:

@@ -7,11 +7,15 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from stagepipe.builtin.csv.encoding import Transcoded
+from stagepipe.builtin.csv.dialect import Dialect
+from stagepipe.builtin.csv.encoding import Transcoded, codec_of, transcoded
+from stagepipe.builtin.csv.explain import Layout, take_apart
+from stagepipe.builtin.csv.layout import layout_of
 from stagepipe.builtin.csv.lines import count_lines
-from stagepipe.builtin.csv.plain import Copy
+from stagepipe.builtin.csv.margins import top
+from stagepipe.builtin.csv.plain import Copy, plain_copy
 from stagepipe.builtin.csv.structure import Span, Structure
-from stagepipe.contracts import DeadSegment, SegmentResult
+from stagepipe.contracts import DeadSegment, SegmentResult, TableSpec
 from stagepipe.model import Reject
 
 DISAGREEMENT = (
@@ -87,3 +91,27 @@ def records_at(
         found[offset] = (line, span)
     here = of_file.places_in_file(span.end for _, span in found.values())
     return [(found[o][0], of_file.raw[o : here[found[o][1].end]]) for o in offsets]
+
+
+def texts(
+    records: Sequence[bytes], head: bytes, spec: TableSpec, dialect: Dialect
+) -> list[list[str | None]]:
+    """What stands in records of a file for each of the spec's columns, as `explain` has it; `head`
+    is the file's beginning. Raises ValueError where one is no record."""
+    codec = codec_of(head, dialect.codec)
+    head = transcoded(head, codec).text
+    layout = layout_of(head, top(head, dialect.structure, dialect.margins), spec, dialect)
+    found = []
+    for record in records:
+        fields = _fields(transcoded(record, codec, is_start=False).text, layout, dialect)
+        found.append([None if at is None else fields[at] for at in layout.positions])
+    return found
+
+
+def _fields(text: bytes, layout: Layout, dialect: Dialect) -> list[str]:
+    copy = plain_copy(text, 0, dialect.structure, layout.usual)
+    data, structure = (text, dialect.structure) if copy is None else (copy.data, copy.structure)
+    record, *others = take_apart(data, 0, structure, layout, dialect.text_errors)
+    if record.fields is None or others:
+        raise ValueError("these bytes are no record of the file")
+    return record.fields

@@ -44,12 +44,15 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class StageStarted(Event):
-    """The barrier before the stage has fallen. `tasks` counts by source those to be made."""
+    """The barrier before the stage has fallen. `tasks` counts by source those to be made. A stage
+    with an inner barrier starts three times, and `doing` says with what from the second time on;
+    else it is empty."""
 
     stage: str
     tasks: Mapping[str, int]
     taken: int
     bytes_to_read: int
+    doing: str = ""
 
 
 @dataclass(frozen=True, slots=True)

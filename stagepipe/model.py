@@ -133,6 +133,12 @@ class Decision(StrEnum):
 
     MADE = "made"
     TAKEN = "taken"
+    OPEN = "open"
+    """Not known before other tasks have run; only where a plan is shown."""
+
+
+KEYS = -1
+"""The number that stands for the values of unique columns beside a task's rows."""
 
 
 class Piece(NamedTuple):
@@ -208,7 +214,8 @@ class Receipt:
 
     `pieces` are the files that the stage after this one reads, each of them a chunk's; `files` are
     those for the stage's sink. One file may be both. `dropped`, `added` and `rejected_by` say how
-    many rows each step took away, brought or rejected, by the step's name. `columns` is the schema
+    many rows each step took away, brought or rejected, by the step's name; `duplicates` how many
+    were rejected for a value that has to be unique. `columns` is the schema
     of the part, as text, so that parts can be compared. `ingredients` are the task's, so that a
     later plan can say what changed. `input_sha256` is that of what the task read of the stage
     before.
@@ -230,6 +237,7 @@ class Receipt:
     input_bytes: int = 0
     ingredients: Mapping[str, str] = field(default_factory=dict)
     input_sha256: str = ""
+    duplicates: int = 0
 
     @property
     def all_files(self) -> tuple[PartFile, ...]:

@@ -73,7 +73,8 @@ def _beginning(pace: Pace) -> str:
     total = pace.tasks.total()
     taken = f"{_tasks(pace.taken)} taken from before" if pace.taken else ""
     todo = f"{_tasks(total)} to make, {size(pace.bytes_total)} to read" if total else ""
-    return "begins, " + (", ".join(piece for piece in (todo, taken) if piece) or "nothing to do")
+    pieces = ", ".join(piece for piece in (todo, taken) if piece) or "nothing to do"
+    return f"{pace.doing or 'begins'}, {pieces}"
 
 
 def committed(event: events.StageCommitted) -> str:

@@ -33,11 +33,13 @@ class Running:
 @dataclass(slots=True)
 class Pace:
     """What the events of a stage come to. Sizes are bytes, times seconds; `is_ending` when every
-    task is done and the flush is at work."""
+    task is done and the flush is at work. Behind a stage's inner barrier `doing` says what goes on,
+    and what was rejected or is dead counts on."""
 
     stages: tuple[str, ...] = ()
     jobs: int = 0
     stage: str = ""
+    doing: str = ""
     begin: float = 0.0
     now: float = 0.0
     tasks: Counter[str] = field(default_factory=Counter)
@@ -79,9 +81,11 @@ class Pace:
     def _begin(self, event: events.StageStarted) -> None:
         self.stage, self.begin, self.taken = event.stage, event.now, event.taken
         self.tasks, self.bytes_total = Counter(event.tasks), event.bytes_to_read
-        self.done, self.rejected, self.in_flight = Counter(), Counter(), {}
+        self.done, self.in_flight, self.doing = Counter(), {}, event.doing
         self.waiting, self._took, self._ends_at = {}, [], None
-        self.failed = self.dead = self.rows = self.bytes_done = 0
+        self.rows = self.bytes_done = 0
+        if not event.doing:
+            self.rejected, self.failed, self.dead = Counter(), 0, 0
         self.is_ending = False
 
     def _finish(self, event: events.TaskFinished) -> None:

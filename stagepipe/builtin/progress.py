@@ -114,6 +114,8 @@ class Progress:
         tail = f" {pace.share:4.0%}  {pace.done.total():{len(str(total))}}/{total} tasks"
         room = self._console.width - len(head) - len(tail)
         name = Text(shown(pace.stage), "bold", no_wrap=True)
+        if pace.doing:
+            name.append(f" {pace.doing}", "dim")
         name.truncate(max(room // 2, 4), overflow="ellipsis")
         width = max(room - name.cell_len - 1, 0)
         full = int(width * pace.share)

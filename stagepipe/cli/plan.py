@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from stagepipe.model import Chunk, Task
     from stagepipe.plan.files import SourceFiles
     from stagepipe.plan.planner import Plan, StagePlan
+    from stagepipe.plan.work import StageWork
 
 
 @click.command("plan", cls=Command, short_help="Say what a run would do, and why.")
@@ -55,7 +56,7 @@ def to_plain(plan: Plan) -> dict[str, Any]:
         "pipeline": plan.checked.pipeline.name,
         "stages": [
             *(_stage_object(plan, stage) for stage in plan.stages),
-            *(_open_stage_object(plan, index) for index in _open_stages(plan)),
+            *(_open_stage_object(plan, work) for work in plan.open_stages),
         ],
         "sources": [
             {
@@ -94,9 +95,9 @@ def _stage_object(plan: Plan, stage: StagePlan) -> dict[str, Any]:
     return {"name": stage.name, "steps": steps, "sink": sink, "tasks": tasks}
 
 
-def _open_stage_object(plan: Plan, index: int) -> dict[str, Any]:
+def _open_stage_object(plan: Plan, work: StageWork) -> dict[str, Any]:
     """A stage of which it is not known yet what it will do."""
-    work, declared = plan.checked.work.stages[index], plan.checked.pipeline.stages[index].sink
+    declared = plan.checked.pipeline.stages[work.position].sink
     sink = declared and {
         "use": declared.use,
         "path": _from_folder(plan, plan.checked.pipeline.output_path / declared.path),
@@ -104,11 +105,6 @@ def _open_stage_object(plan: Plan, index: int) -> dict[str, Any]:
     }
     steps = [step.where.name for step in work.steps]
     return {"name": work.name, "steps": steps, "sink": sink, "tasks": None}
-
-
-def _open_stages(plan: Plan) -> range:
-    """The positions of the stages that are planned when the last planned one has run."""
-    return range(len(plan.stages), len(plan.checked.work.stages))
 
 
 def _chunk_object(chunk: Chunk) -> dict[str, Any]:
@@ -142,12 +138,12 @@ def lines(plan: Plan, *, is_long: bool) -> Iterator[str]:
         yield from ("", *_chunk_lines(plan))
     for position, stage in enumerate(plan.stages, 1):
         yield ""
-        yield from _stage_lines(position, stage, is_long)
-    if plan.is_open:
+        yield from _stage_lines(position, stage, plan.checked.work.table.unique, is_long)
+    if plan.open_stages:
         yield ""
-    for index in _open_stages(plan):
-        name = plan.checked.work.stages[index].name
-        yield f"stage {index + 1} {name!r}: planned when {plan.stages[-1].name!r} has run"
+    for work in plan.open_stages:
+        after = plan.stages[-1].name
+        yield f"stage {work.position + 1} {work.name!r}: planned when {after!r} has run"
     yield ""
     yield conclusion(plan)
 
@@ -209,16 +205,23 @@ def _chunk_lines(plan: Plan) -> Iterator[str]:
             yield f"    {segment.file.path}{cut}"
 
 
-def _stage_lines(position: int, stage: StagePlan, is_long: bool) -> Iterator[str]:
-    made = len(stage.to_make)
-    taken = len(stage.tasks) - made
-    yield f"stage {position} {stage.name!r}: {count(made, 'task')} to make, {taken} taken"
+def _stage_lines(
+    position: int, stage: StagePlan, unique: Sequence[str], is_long: bool
+) -> Iterator[str]:
+    decided = Counter(str(task.decision) for task in stage.tasks)
+    made, taken = count(decided["made"], "task"), number(decided["taken"])
+    undecided = f", {number(decided['open'])} open" if decided["open"] else ""
+    yield f"stage {position} {stage.name!r}: {made} to make, {taken} taken{undecided}"
     steps = [step.where.name for step in stage.work.steps]
+    if unique and position == 1:
+        yield f"  unique {', '.join(unique)}: compared over all files, before the steps"
     yield f"  steps  {', '.join(steps) or 'none'}"
     if stage.sink is None:
         yield "  sink   the spool, for the next stage"
     else:
         state = "shows this already" if stage.sink.is_current else "will be written"
+        if stage.sink.is_current is None:
+            state = "will be written, unless it shows this already"
         yield f"  sink   {stage.sink.use} {path_here(stage.sink.table)} ({state})"
     if is_long:
         for task in stage.tasks:
@@ -242,11 +245,12 @@ def conclusion(plan: Plan) -> str:
     """What a run would do, in a sentence."""
     if plan.is_empty:
         return "nothing to do: a run would take everything from before and change nothing"
-    made = sum(len(stage.to_make) for stage in plan.stages)
-    taken = sum(len(stage.tasks) for stage in plan.stages) - made
-    sinks = [stage.sink for stage in plan.stages if stage.sink and not stage.sink.is_current]
+    decided = Counter(str(task.decision) for stage in plan.stages for task in stage.tasks)
+    made, taken = decided["made"], decided["taken"]
+    sinks = [s.sink for s in plan.stages if s.sink and s.sink.is_current is False]
     tables = ", ".join(path_here(sink.table) for sink in sinks)
     write = f" and write {tables}" if sinks else ""
     take = f", take {number(taken)} from before" if taken else ""
-    more = f", and what follows {plan.stages[-1].name!r}" if plan.is_open else ""
+    more = f", and what of {number(decided['open'])} open has changed" if decided["open"] else ""
+    more += f", and what follows {plan.stages[-1].name!r}" if plan.open_stages else ""
     return f"a run would make {count(made, 'task')}{take}{write}{more}"

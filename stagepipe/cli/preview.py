@@ -50,7 +50,8 @@ INDENT = "  "
 def command(pipeline: Path, rows: int, overrides: tuple[str, ...], *, as_json: bool) -> int:
     """Show the first records of each source as the first stage makes them: its rows, with their
     types, and its rejects. Reads the beginning of the sources' files and writes nothing; the
-    stage's steps, those of plugins too, run in this process."""
+    stage's steps, those of plugins too, run in this process. Values of unique columns are compared
+    among these records only."""
     here = session()
     from stagepipe.plan.loading import load
     from stagepipe.run.preview import preview

@@ -54,9 +54,6 @@ LATER: Mapping[str, Mapping[str, tuple[Any, ...] | Callable[[Any], str | None]]]
     "Schema": {
         "extra_columns": _but("keep"),
     },
-    "Column": {
-        "unique": (False,),
-    },
     "Errors": {
         "attempts": (),
         "backoff": (),

@@ -56,7 +56,10 @@ class Column(Declared):
         None, description="The column's name in the file's header, where it is another one."
     )
     required: StrictBool = Field(False, description="Whether a missing value is a reject.")
-    unique: StrictBool = Field(False, description="Whether a value may stand only once.")
+    unique: StrictBool = Field(
+        False,
+        description="Whether a value may stand only once in the run: the first record stays.",
+    )
     min: Bound = Field(None, description="The smallest value, for numbers, dates and times.")
     max: Bound = Field(None, description="The largest value, for numbers, dates and times.")
     one_of: (

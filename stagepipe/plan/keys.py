@@ -15,7 +15,7 @@ from typing import Any
 
 from stagepipe.contracts import TableSpec
 from stagepipe.model import Chunk, Piece
-from stagepipe.plan.work import SourceWork, StageWork, StepWork
+from stagepipe.plan.work import KeptValues, Role, SourceWork, StageWork, StepWork
 
 PART_FORMAT = 2
 """Raised when parts are made in another way, so that no older one is taken."""
@@ -25,12 +25,16 @@ MEANING = {
     "cut": "files are packed or cut otherwise",
     "dialect": "[source.csv] changed",
     "schema": "[schema] changed",
+    "unique": "other columns are unique",
     "steps": "a step, its options or its code changed",
     "reference": "a file that a step reads changed",
     "sink": "the sink changed",
     "records": "a later step rejects rows, or none does any more",
     "versions": "another version of stagepipe, polars or pyarrow",
     "before": "the stage before it changed",
+    "duplicates": "other records of it are duplicates now",
+    "compared": "it compares other records",
+    "kept": "the table holds other values",
 }
 """What it means for a part when an ingredient differs, in the order in which it is said."""
 
@@ -51,13 +55,32 @@ def first_ingredients(
     chunk: Chunk, source: SourceWork, table: TableSpec, stage: StageWork
 ) -> dict[str, str]:
     """What a part of the first stage is made of."""
-    return {
+    made_of = {
         "inputs": digest([_identity(segment.file) for segment in chunk.segments]),
         "cut": digest([(s.file.path, s.start, s.end) for s in chunk.segments]),
         "dialect": digest([chunk.source, source.reader, dict(source.options)]),
         "schema": _table_digest(table),
-        **stage_ingredients(stage),
     }
+    if stage.role is Role.READS:  # whatever the stage does later, this part is only read
+        return {**made_of, "unique": digest(table.unique), "versions": _versions()}
+    return {**made_of, **stage_ingredients(stage)}
+
+
+def comparing_ingredients(
+    pieces: Sequence[Piece], table: TableSpec, kept: Sequence[KeptValues] | None
+) -> dict[str, str]:
+    """What it is made of which records of the whole run are duplicates."""
+    return {
+        "compared": digest(pieces),
+        "unique": digest(table.unique),
+        "kept": digest(None if kept is None else [each.sha256 for each in kept]),
+        "versions": _versions(),
+    }
+
+
+def going_on_ingredients(piece: Piece, duplicates: str, stage: StageWork) -> dict[str, str]:
+    """What a part behind an inner barrier is made of; `duplicates` is the digest of those in it."""
+    return {**later_ingredients(piece, stage), "duplicates": duplicates}
 
 
 def later_ingredients(piece: Piece, stage: StageWork) -> dict[str, str]:
@@ -86,7 +109,10 @@ def changed(before: Mapping[str, str] | None, now: Mapping[str, str]) -> str:
     """Why a part has to be made: what differs from the part that stood in its place before."""
     if before is None:
         return "new"
-    differences = [MEANING[name] for name in MEANING if before.get(name) != now.get(name)]
+    known = before.keys() & now.keys() | {"unique"}
+    differences = [
+        MEANING[name] for name in MEANING if name in known and before.get(name) != now.get(name)
+    ]
     return "; ".join(differences) or "its finished part is gone or damaged"
 
 

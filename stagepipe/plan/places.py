@@ -10,17 +10,19 @@ from pathlib import Path
 from stagepipe.declare import Pipeline, Sink, fault_at
 from stagepipe.errors import Fault, OutputError
 from stagepipe.model import Receipt, printable
+from stagepipe.plan.kept_values import values_not_kept
 from stagepipe.record.manifest import Manifest, is_ours, made_of, manifest_path, shown, strangers
 from stagepipe.record.spool import Spool
 
 
 @dataclass(frozen=True, slots=True)
 class SinkPlan:
-    """Where a stage's rows go. `is_current` when the place shows just these parts already."""
+    """Where a stage's rows go. `is_current` when the place shows just these parts already; None
+    where it is not known yet which they are."""
 
     use: str
     table: Path
-    is_current: bool
+    is_current: bool | None
 
 
 def leading_out(pipeline: Pipeline) -> Iterator[Fault]:
@@ -113,6 +115,10 @@ def _not_ours(pipeline: Pipeline, sink: Sink, table: Path, manifest: Manifest | 
         )
     if sink.on_existing == "append" and (trouble := _unknown(table, manifest)):
         return trouble
+    if sink.on_existing == "append" and manifest is not None:
+        trouble = values_not_kept(pipeline, table, manifest)
+        if trouble:
+            return trouble
     return _trouble(table, "replace", is_file=sink.is_file)
 
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 
 from stagepipe.declare import Pipeline, Stage
 from stagepipe.errors import Fault, PipelineError
-from stagepipe.model import Chunk, Decision, InputFile, Receipt, Segment, Task
+from stagepipe.model import Chunk, Decision, InputFile, Piece, Receipt, Segment, Task
 from stagepipe.packing import is_packed
 from stagepipe.plan import chunks, tasks
 from stagepipe.plan.appending import leave_out
 from stagepipe.plan.files import SourceFiles, find_files, look_for_files
+from stagepipe.plan.kept_values import kept_values
 from stagepipe.plan.loading import in_file_order
 from stagepipe.plan.places import (
     SinkPlan,
@@ -35,7 +36,8 @@ from stagepipe.plan.resolve import (
     table_spec,
 )
 from stagepipe.plan.trying import try_steps
-from stagepipe.plan.work import SourceWork, StageWork, Work
+from stagepipe.plan.unique import folded, layers_of
+from stagepipe.plan.work import Role, SourceWork, StageWork, Work
 from stagepipe.plugins import Plugins
 
 
@@ -73,27 +75,51 @@ class Checked:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a run will do. `receipts` are those of the tasks that are taken, by key; `is_fresh` says
-    that none of before may be, `skipped` are files that the table to append to holds already."""
+    that none of before may be, `skipped` are files that the table to append to holds already.
+    `layers` are the stages, one with an inner barrier as several (see `stagepipe.plan.unique`)."""
 
     checked: Checked
     sources: tuple[SourceFiles, ...]
     chunks: tuple[Chunk, ...]
-    stages: tuple[StagePlan, ...]
+    layers: tuple[StagePlan, ...]
     receipts: Mapping[str, Receipt]
     is_fresh: bool = False
     skipped: tuple[InputFile, ...] = ()
 
     @property
     def is_open(self) -> bool:
-        """Whether the stages after the last of `stages` are planned when that one has run."""
-        return len(self.stages) < len(self.checked.work.stages)
+        """Whether what comes after the last of `layers` is planned when that one has run."""
+        return len(self.layers) < len(self.checked.work.stages)
+
+    @property
+    def stages(self) -> tuple[StagePlan, ...]:
+        """The stages as they were declared, as far as they are planned."""
+        if not any(layer.work.is_inner for layer in self.layers):
+            return self.layers
+        reads, _, *others = self.layers
+        goes_on = others[0] if others else None
+        tasks = tuple(folded(reads.tasks, goes_on.tasks if goes_on else None))
+        if goes_on is not None:
+            return (replace(goes_on, tasks=tasks), *others[1:])
+        work = next(stage for stage in self.checked.work.stages if stage.role is Role.GOES_ON)
+        declared = reads.declared.sink
+        place = declared and self.checked.pipeline.output_path / declared.path
+        is_current = False if any(task.decision is Decision.MADE for task in tasks) else None
+        sink = SinkPlan(declared.use, place, is_current) if declared and place else None
+        return (StagePlan(reads.declared, work, tasks, sink),)
+
+    @property
+    def open_stages(self) -> tuple[StageWork, ...]:
+        """The stages of which nothing is planned yet."""
+        begun = len(self.stages)
+        return tuple(stage for stage in self.checked.work.stages if stage.position >= begun)
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
         return not self.is_open and all(
             not stage.to_make and (stage.sink is None or stage.sink.is_current)
-            for stage in self.stages
+            for stage in self.layers
         )
 
     @property
@@ -135,7 +161,7 @@ def check(
         spool=str(spool_of(pipeline).folder),
         table=table,
         sources={},
-        stages=found.stages,
+        stages=layers_of(found.stages, table),
         chunk_size=pipeline.chunk_size,
     )
     notes = tuple(lost_records(pipeline, found.stages))
@@ -158,69 +184,84 @@ def make_plan(checked: Checked, *, fresh: bool = False) -> Plan:
     pipeline = checked.pipeline
     sources, skipped = leave_out(pipeline, find_files(pipeline))
     how = {source.name: source_work(source) for source in sources}
-    checked = replace(checked, work=replace(checked.work, sources=how))
+    kept = kept_values(pipeline)
+    checked = replace(checked, work=replace(checked.work, sources=how, kept_values=kept))
     all_chunks = tuple(_chunks(checked, sources))
     receipts = {} if fresh else spool_of(pipeline).receipts()
     cells = tasks.first_cells(all_chunks, checked.work, receipts)
     plan = Plan(checked, sources, all_chunks, (), {}, fresh, skipped)
-    return _planned(plan, 0, cells, receipts)
+    return _planned(plan, [], cells, receipts)
 
 
 def go_on(plan: Plan, receipts: Mapping[str, Receipt]) -> Plan:
-    """Plan the stages after one over all rows, which has run now. `receipts` are those of all
-    tasks up to there."""
+    """Plan what follows a task over all rows, which has run now. `receipts` are those of all tasks
+    up to there."""
     known = (
         dict(receipts)
         if plan.is_fresh
         else {**spool_of(plan.checked.pipeline).receipts(), **receipts}
     )
-    last = plan.stages[-1]
-    cells = [tasks.Cell(task.chunk, task.inputs, task.ingredients, task.key) for task in last.tasks]
-    index = len(plan.stages)
-    following = tasks.next_cells(cells, index, plan.checked.work, known)
+    before = [
+        [tasks.Cell(task.chunk, task.inputs, task.ingredients, task.key) for task in layer.tasks]
+        for layer in plan.layers
+    ]
+    following = tasks.next_cells(before, plan.checked.work, known)
     assert following is not None, "the stage before has not run"
-    return _planned(plan, index, following, known)
+    return _planned(plan, before, following, known)
 
 
 def _planned(
-    plan: Plan, first: int, cells: list[tasks.Cell], receipts: Mapping[str, Receipt]
+    plan: Plan,
+    before: Sequence[Sequence[tasks.Cell]],
+    cells: list[tasks.Cell],
+    receipts: Mapping[str, Receipt],
 ) -> Plan:
-    """The plan with the stages from `first` on, as far as they are known."""
+    """The plan with the layers from these cells on, as far as they are known."""
     pipeline, work = plan.checked.pipeline, plan.checked.work
     spool = spool_of(pipeline)
-    layers = [cells]
-    while first + len(layers) < len(work.stages):
-        following = tasks.next_cells(layers[-1], first + len(layers), work, receipts)
+    layers = [*before, cells]
+    while len(layers) < len(work.stages):
+        following = tasks.next_cells(layers, work, receipts)
         if following is None:
             break
         layers.append(following)
-    is_open = first + len(layers) < len(work.stages)
-    for index in range(first + len(layers), len(work.stages)):
-        refuse_taken(pipeline, index)
-    stages: list[StagePlan] = []
-    wanted = {cell.key for cell in layers[-1]} if is_open else set()
-    for index, layer in reversed(list(enumerate(layers, first))):
-        # What a place shows counts for nothing where parts are made anew under their old keys.
-        is_trusted = not plan.is_fresh and not any(
-            cell.is_new or tasks.is_stale(cell, receipts) for cell in layer
-        )
-        sink = sink_plan(pipeline, index, [cell.key for cell in layer], receipts, is_trusted)
-        needed = wanted
+    is_open = len(layers) < len(work.stages)
+    for stage in work.stages[len(layers) :]:
+        if not stage.is_inner:
+            refuse_taken(pipeline, stage.position)
+    planned: list[StagePlan] = []
+    wanted = {Piece(cell.key) for cell in layers[-1]} if is_open else set()
+    for index in reversed(range(len(before), len(layers))):
+        layer, stage = layers[index], work.stages[index]
+        sink = None if stage.is_inner else _sink(plan, stage, layer, receipts)
         if sink is not None and not sink.is_current:
-            needed = {cell.key for cell in layer}
-        name = work.stages[index].name
-        decided = tasks.decide(index, layer, name, receipts, needed, spool)
-        stages.insert(0, StagePlan(pipeline.stages[index], work.stages[index], decided, sink))
+            wanted |= {Piece(cell.key) for cell in layer}
+        if stage.role is Role.COMPARES and work.kept_values is not None:
+            wanted |= {Piece(cell.key) for cell in layer}  # its values go to the table
+        decided = tasks.decide(index, layer, stage, receipts, wanted, spool)
+        planned.insert(0, StagePlan(pipeline.stages[stage.position], stage, decided, sink))
         to_make = (task for task in decided if task.decision is Decision.MADE)
-        wanted = {key for task in to_make for key, _ in task.inputs}
+        wanted |= {piece for task in to_make for piece in task.inputs}
     taken = {
         # The same part may have been another chunk's, of a stage with another name.
         task.key: replace(receipts[task.key], chunk=task.chunk.index, stage=stage.name)
-        for stage in stages
+        for stage in planned
         for task in stage.tasks
         if task.decision is Decision.TAKEN
     }
-    return replace(plan, stages=(*plan.stages, *stages), receipts={**plan.receipts, **taken})
+    return replace(plan, layers=(*plan.layers, *planned), receipts={**plan.receipts, **taken})
+
+
+def _sink(
+    plan: Plan, stage: StageWork, layer: Sequence[tasks.Cell], receipts: Mapping[str, Receipt]
+) -> SinkPlan | None:
+    """What is to become of a stage's sink. What its place shows counts for nothing where parts are
+    made anew under their old keys."""
+    is_trusted = not plan.is_fresh and not any(
+        cell.is_new or tasks.is_stale(cell, receipts) for cell in layer
+    )
+    keys = [cell.key for cell in layer]
+    return sink_plan(plan.checked.pipeline, stage.position, keys, receipts, is_trusted)
 
 
 def _chunks(checked: Checked, sources: Sequence[SourceFiles]) -> Iterator[Chunk]:

@@ -259,6 +259,7 @@ def table_spec(pipeline: Pipeline) -> TableSpec:
         missing_columns=schema.missing_columns,
         provenance=schema.provenance,
         checks=tuple(CheckSpec(c.name, c.expression, c.message) for c in schema.checks),
+        unique=tuple(name for name, column in schema.columns.items() if column.unique),
     )
 
 

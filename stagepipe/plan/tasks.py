@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from stagepipe.model import EVERYTHING, Chunk, Decision, PartFile, Piece, Receipt, Task
+from stagepipe.model import EVERYTHING, KEYS, Chunk, Decision, PartFile, Piece, Receipt, Task
 from stagepipe.plan import keys
-from stagepipe.plan.work import Work
+from stagepipe.plan.work import Role, StageWork, Work
 from stagepipe.record.spool import Spool
 
 Receipts = Mapping[str, Receipt]
@@ -45,14 +45,19 @@ def first_cells(chunks: Sequence[Chunk], work: Work, receipts: Receipts) -> list
 
 
 def next_cells(
-    before: Sequence[Cell], index: int, work: Work, receipts: Receipts
+    layers: Sequence[Sequence[Cell]], work: Work, receipts: Receipts
 ) -> list[Cell] | None:
-    """The tasks of stage `index`, from those of the stage before it; None where it is not known
-    yet how many there will be."""
+    """The tasks of the stage after those whose tasks are known; None where it is not known yet what
+    it will have."""
+    before, index = layers[-1], len(layers)
     new = {cell.key for cell in before if cell.is_new}
     stage = work.stages[index]
     if not before:
         return []
+    if stage.role is Role.COMPARES:
+        return [_comparing(before, work)]
+    if stage.role is Role.GOES_ON:
+        return _going_on(layers[-2], before[0], stage, receipts)
     if not work.stages[index - 1].is_over_all:
         pieces = [Piece(cell.key) for cell in before]
         chunks = [cell.chunk for cell in before]
@@ -75,6 +80,29 @@ def next_cells(
     return cells
 
 
+def _comparing(before: Sequence[Cell], work: Work) -> Cell:
+    """The task that compares the unique columns of all that was read."""
+    pieces = tuple(Piece(cell.key, KEYS) for cell in before)
+    made_of = keys.comparing_ingredients(pieces, work.table, work.kept_values)
+    is_new = any(cell.is_new for cell in before)
+    return Cell(Chunk(len(before), EVERYTHING, ()), pieces, made_of, keys.key_of(made_of), is_new)
+
+
+def _going_on(
+    read: Sequence[Cell], comparing: Cell, stage: StageWork, receipts: Receipts
+) -> list[Cell] | None:
+    """The tasks behind an inner barrier; None where it is not known what the duplicates are."""
+    receipt = receipts.get(comparing.key)
+    if receipt is None or comparing.is_new or not is_from(receipt, comparing.inputs, receipts):
+        return None
+    cells = []
+    for number, (cell, duplicates) in enumerate(zip(read, receipt.pieces, strict=True)):
+        made_of = keys.going_on_ingredients(Piece(cell.key), duplicates.sha256, stage)
+        inputs = (Piece(cell.key), Piece(comparing.key, number))
+        cells.append(Cell(cell.chunk, inputs, made_of, keys.key_of(made_of)))
+    return cells
+
+
 def is_stale(cell: Cell, receipts: Receipts) -> bool:
     """Whether the part that there is under the cell's key was made from other rows."""
     receipt = receipts.get(cell.key)
@@ -86,13 +114,19 @@ def is_stale(cell: Cell, receipts: Receipts) -> bool:
 def decide(
     index: int,
     cells: Sequence[Cell],
-    stage: str,
+    stage: StageWork,
     receipts: Receipts,
-    needed: Set[str],
+    needed: Set[Piece],
     spool: Spool,
 ) -> tuple[Task, ...]:
-    """The tasks of a stage. `needed` are the keys of parts that somebody is going to read."""
-    before = {r.chunk: r.ingredients for r in receipts.values() if r.stage == stage}
+    """The tasks of a stage. `needed` is what somebody is going to read."""
+    before = {
+        _place(r.chunk, r.ingredients): r.ingredients
+        for r in receipts.values()
+        if r.stage == stage.name
+    }
+    read = {piece.key for piece in needed}
+    whole = {piece.key for piece in needed if piece.number != KEYS}
     tasks = []
     for cell in cells:
         receipt = receipts.get(cell.key)
@@ -101,16 +135,28 @@ def decide(
             decision, reason = Decision.MADE, f"{what} ended with dead letters"
         elif receipt is not None and is_stale(cell, receipts):
             decision, reason = Decision.MADE, "the part that it was made from is another one now"
-        elif receipt is not None and cell.key not in needed:
+        elif receipt is not None and cell.key not in read:
             decision, reason = Decision.TAKEN, "done, and nothing needs its part again"
-        elif receipt is not None and all(map(spool.is_sound, receipt.all_files)):
+        elif receipt is not None and all(
+            map(spool.is_sound, receipt.all_files if cell.key in whole else receipt.files)
+        ):
             decision, reason = Decision.TAKEN, "its finished part is there"
         else:
             decision = Decision.MADE
-            reason = keys.changed(before.get(cell.chunk.index), cell.ingredients)
+            place = _place(cell.chunk.index, cell.ingredients)
+            reason = keys.changed(before.get(place), cell.ingredients)
         made_of = cell.ingredients
         tasks.append(Task(index, cell.chunk, cell.key, made_of, decision, reason, cell.inputs))
     return tuple(tasks)
+
+
+def _place(chunk: int, ingredients: Mapping[str, str]) -> tuple[str, int | str]:
+    """What a part has in common with the one that stood in its place before: its chunk's number,
+    and behind an inner barrier, where a new file moves all numbers, what was read."""
+    if "duplicates" in ingredients:
+        return "duplicates", ingredients["before"]
+    kind = next((name for name in ("inputs", "compared") if name in ingredients), "")
+    return kind, chunk
 
 
 def is_from(receipt: Receipt, inputs: Sequence[Piece], receipts: Receipts) -> bool:
@@ -138,4 +184,6 @@ def files_of(piece: Piece, receipts: Receipts) -> tuple[PartFile, ...]:
         return ()
     if piece.number is None:
         return receipt.pieces
+    if piece.number == KEYS:
+        return receipt.files
     return receipt.pieces[piece.number : piece.number + 1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,17 @@ class StepWork:
         return self.where.module.startswith("stagepipe.builtin.")
 
 
+class Role(StrEnum):
+    """What tasks do in a stage with an inner barrier, which is three for the engine: some read
+    files, one compares the unique columns of all they read, and some go on without duplicates."""
+
+    WHOLE = "whole"
+    """There is no inner barrier."""
+    READS = "reads"
+    COMPARES = "compares"
+    GOES_ON = "goes on"
+
+
 @dataclass(frozen=True, slots=True)
 class StageWork:
     """What workers do in one stage. `sink` is None where the rows only go to the spool.
@@ -47,7 +59,7 @@ class StageWork:
     `is_over_all` says that its first step needs all rows at once, `is_io_bound` that it runs in
     threads; `keeps_pieces` that the stage after it needs a copy in the spool beside the sink's
     files. `reads_records` and `keeps_records`: whether a step from here on, or of a later stage,
-    needs to know which record a row is.
+    needs to know which record a row is. `position` is the stage's among the declared ones.
     """
 
     name: str
@@ -59,6 +71,13 @@ class StageWork:
     keeps_pieces: bool = True
     reads_records: bool = False
     keeps_records: bool = False
+    role: Role = Role.WHOLE
+    position: int = 0
+
+    @property
+    def is_inner(self) -> bool:
+        """Whether the stage goes on when these tasks are done, behind its inner barrier."""
+        return self.role in (Role.READS, Role.COMPARES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +90,17 @@ class SourceWork:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptValues:
+    """A file with values of unique columns that the table to append to holds."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
-    """All that a worker needs to know of a pipeline, sent to it once."""
+    """All that a worker needs to know of a pipeline, sent to it once. `kept_values` are those of
+    runs before; None where later runs need none, because they read all files again."""
 
     folder: str
     plugin_files: tuple[str, ...]
@@ -81,6 +109,7 @@ class Work:
     sources: Mapping[str, SourceWork]
     stages: tuple[StageWork, ...]
     chunk_size: int
+    kept_values: tuple[KeptValues, ...] | None = None
 
 
 def provenance_type(name: str) -> pa.DataType:

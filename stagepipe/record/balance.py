@@ -26,7 +26,7 @@ def check_receipt(receipt: Receipt) -> None:
                 HINT,
             )
     counted = sum(segment.rejected for segment in receipt.segments)
-    counted += sum(receipt.rejected_by.values())
+    counted += sum(receipt.rejected_by.values()) + receipt.duplicates
     if counted != receipt.rows.rejected:
         raise BalanceError(f"{where}: {counted} rejects counted, {receipt.rows}", HINT)
     if receipt.rows.difference:

@@ -44,6 +44,8 @@ class Manifest:
 
     Of a table that is appended to, keys and `made_of` are those of the last `generation`; `inputs`
     are the files whose rows it holds (path, size, mtime_ns), `columns` the types of its columns.
+    `unique` are the columns of the schema in which its records hold no value twice, with their
+    declared types, and `unique_files` hold these values.
     """
 
     pipeline: str
@@ -54,6 +56,8 @@ class Manifest:
     generation: int = 1
     inputs: tuple[tuple[str, int, int], ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
+    unique: Mapping[str, str] = field(default_factory=dict)
+    unique_files: tuple[DataFile, ...] = ()
     format: int = FORMAT
 
     def to_json(self) -> str:
@@ -75,6 +79,11 @@ def manifest_path(table: Path) -> Path:
 def pending_path(table: Path) -> Path:
     """Where the manifest of a table that is about to be shown lies."""
     return table.parent / f".{table.name}.manifest.new.json"
+
+
+def values_folder(table: Path) -> Path:
+    """Where the values of unique columns lie that a table holds which is appended to."""
+    return table.parent / f".{table.name}.unique"
 
 
 def shown(table: Path) -> Manifest | None:
@@ -139,7 +148,8 @@ def _read(path: Path) -> Manifest | None:
         files = tuple(DataFile(**file) for file in plain.pop("files"))
         inputs = tuple((str(path), size, time) for path, size, time in plain.pop("inputs"))
         keys = tuple(plain.pop("keys"))
-        manifest = Manifest(files=files, keys=keys, inputs=inputs, **plain)
+        kept = tuple(DataFile(**file) for file in plain.pop("unique_files", ()))
+        manifest = Manifest(files=files, keys=keys, inputs=inputs, unique_files=kept, **plain)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return manifest if manifest.format == FORMAT else None

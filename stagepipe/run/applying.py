@@ -23,11 +23,17 @@ LEAVE_RECORDS = "leave it as it is, or out: name the columns that the step works
 @dataclass(frozen=True, slots=True)
 class StepReject:
     """A row that a step rejected; `record` is what stood in its `_record`, None where that is
-    lost."""
+    lost. One that no step saw, because it repeats values, has the `columns` in which it does."""
 
     step: str
     reason: str
     record: int | None
+    columns: tuple[str, ...] = ()
+
+    @property
+    def is_duplicate(self) -> bool:
+        """Whether it is a reject for values that have to be unique."""
+        return bool(self.columns)
 
 
 @dataclass(slots=True)
@@ -242,4 +248,4 @@ def _digest_of(path: Path, _identity: tuple[int, int, int]) -> str:
 
 def rows_by_step(rejects: Sequence[StepReject]) -> Mapping[str, int]:
     """How many rows each step rejected."""
-    return Counter(reject.step for reject in rejects)
+    return Counter(reject.step for reject in rejects if not reject.is_duplicate)

@@ -3,7 +3,8 @@ Arrow files, lightly compressed; a sink's own files may do as well."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,15 +23,22 @@ SUFFIX = ".arrow"
 
 def write(table: pa.Table, path: Path) -> int:
     """Write the rows; how many the written file says it holds."""
+    return write_all(iter([table]), path)
+
+
+def write_all(tables: Iterator[pa.Table], path: Path) -> int:
+    """Write the rows of tables, one at least, that have the same columns, as `write` does."""
     import polars as pl
     import pyarrow as pa
 
     options = pa.ipc.IpcWriteOptions(compression="lz4")
+    first = next(tables)
     with (
         pa.OSFile(str(path), "wb") as file,
-        pa.ipc.new_file(file, table.schema, options=options) as writer,
+        pa.ipc.new_file(file, first.schema, options=options) as writer,
     ):
-        writer.write_table(table)
+        for table in chain([first], tables):
+            writer.write_table(table)
     return int(pl.scan_ipc(path, glob=False).select(pl.len()).collect().item())
 
 
@@ -51,7 +59,7 @@ def scan(paths: Sequence[Path]) -> pl.LazyFrame:
 
 def read_piece(plugins: Plugins, spool: Spool, work: Work, stage: int, file: PartFile) -> pa.Table:
     """The rows of a piece that the stage before `stage` made. Raises TaskError."""
-    path = _sound(spool, work, stage, file)
+    path = sound(spool, work, stage, file)
     if path.suffix == SUFFIX:
         return read(path)
     from stagepipe.run.frames import to_arrow
@@ -64,14 +72,16 @@ def scan_pieces(
     plugins: Plugins, spool: Spool, work: Work, stage: int, files: Sequence[PartFile]
 ) -> pl.LazyFrame:
     """The rows of all pieces that the stage before `stage` made, in order. Raises TaskError."""
-    paths = [_sound(spool, work, stage, file) for file in files]
+    paths = [sound(spool, work, stage, file) for file in files]
     if paths[0].suffix == SUFFIX:
         return scan(paths)
     found: pl.LazyFrame = plugins.sink(work.stages[stage - 1].sink or "").scan(paths)
     return found
 
 
-def _sound(spool: Spool, work: Work, stage: int, file: PartFile) -> Path:
+def sound(spool: Spool, work: Work, stage: int, file: PartFile) -> Path:
+    """Where a file of the stage before `stage` lies. Raises TaskError where it is another one, so
+    that it is made again."""
     if not spool.is_sound(file):
         spool.forget([file.name.partition(".")[0]])
         raise TaskError(

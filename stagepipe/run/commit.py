@@ -8,7 +8,8 @@ from contextlib import suppress
 from stagepipe.contracts import Sink
 from stagepipe.declare import Pipeline
 from stagepipe.errors import RunError
-from stagepipe.model import Output, Part, Receipt, SegmentCount
+from stagepipe.model import Output, Part, PartFile, Receipt, SegmentCount
+from stagepipe.plan.kept_values import unique_columns
 from stagepipe.plan.planner import StagePlan
 from stagepipe.plugins import Plugins
 from stagepipe.record.spool import Spool
@@ -16,7 +17,8 @@ from stagepipe.run.flush import STILL_STANDS, Appending, TablePlace
 
 
 class Commit:
-    """The commit of one stage with a sink. `read` are the segments that the run read."""
+    """The commit of one stage with a sink. `read` are the segments that the run read, `values` what
+    a table that is appended to will hold in unique columns."""
 
     def __init__(
         self,
@@ -25,6 +27,7 @@ class Commit:
         receipts: Sequence[Receipt],
         read: Sequence[SegmentCount],
         spool: Spool,
+        values: PartFile | None = None,
     ) -> None:
         self._stage = stage
         self._parts = [part_of(receipt, spool) for receipt in receipts]
@@ -33,7 +36,11 @@ class Commit:
         if sink is not None and sink.on_existing == "append":
             files = dict.fromkeys(segment.file for segment in read if segment.dead is None)
             inputs = tuple((file.path, file.size, file.mtime_ns) for file in files)
-            appending = Appending(inputs, receipts[0].columns if receipts else {})
+            columns = receipts[0].columns if receipts else {}
+            appending = Appending(inputs, columns)
+            if values is not None:
+                unique, path = unique_columns(pipeline), spool.path(values)
+                appending = Appending(inputs, columns, unique, values, path)
         self._place = place_of(pipeline, stage.name, appending)
 
     def do(self, plugins: Plugins) -> Output:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 
 from stagepipe import events
 from stagepipe.declare import Pipeline
@@ -21,7 +22,7 @@ from stagepipe.plan.planner import Plan, StagePlan, check, go_on, make_plan
 from stagepipe.plan.tasks import files_of, input_digest
 from stagepipe.record import balance, rejects
 from stagepipe.record.ledger import Ledger
-from stagepipe.run import WORKER_MODULES, barrier
+from stagepipe.run import WORKER_MODULES, barrier, layers
 from stagepipe.run.caps import limits_of, usable_cores
 from stagepipe.run.commit import Commit, part_of, place_of
 from stagepipe.run.fanout import FanOut
@@ -120,7 +121,7 @@ class _Run:
             self.spool.folder.mkdir(parents=True, exist_ok=True)
             self.spool.clean()
             self.stages()
-            current = {task.key for stage in self.plan.stages for task in stage.tasks}
+            current = {task.key for layer in self.plan.layers for task in layer.tasks}
             self.spool.forget(self.spool.receipts().keys() - current)
         except Interrupted as interruption:
             return self.journal.end("interrupted", interruption)
@@ -136,33 +137,38 @@ class _Run:
         return self.journal.end("succeeded", None)
 
     def stages(self) -> None:
-        """The loop: one stage after the other, and a barrier after each."""
+        """The loop: one stage after the other, and a barrier after each. A stage with an inner
+        barrier comes round for each of its layers, and is one stage all the same."""
         with self._fan_outs() as fan_outs, flusher() as to_disk:
+            begin = time.monotonic()
             for stage in self._stage_plans():
-                begin = time.monotonic()
                 self.commit = None
                 with self._failure_noted(stage, begin):
-                    receipts = self._fan_out(stage, fan_outs, to_disk)
+                    self._fan_out(stage, fan_outs, to_disk)
+                    if stage.work.is_inner:
+                        continue
                     self.journal.tell(events.StageFlushing, stage=stage.name)
+                    receipts = self._receipts_of(stage)
                     rows = self._barrier(stage, receipts)
                     outputs = self._flush(stage, receipts, to_disk)
                     balance.check_outputs(stage.name, rows, outputs)
                     self._note_committed(stage, begin, rows, receipts, outputs)
+                begin = time.monotonic()
 
     def _stage_plans(self) -> Iterator[StagePlan]:
-        """The stages in order; those after one over all rows are planned when that has run."""
+        """The layers in order; those after a task over all rows are planned when that has run."""
         done = 0
         while True:
-            for stage in self.plan.stages[done:]:
-                yield stage
+            for layer in self.plan.layers[done:]:
+                yield layer
                 done += 1
             if not self.plan.is_open:
                 return
             self.plan = self.journal.plan = go_on(self.plan, self.receipts)
             self.receipts.update(self.plan.receipts)
 
-    def _fan_out(self, stage: StagePlan, fan_outs: FanOuts, to_disk: Flusher) -> list[Receipt]:
-        """Make the parts that are not taken; all receipts, in chunk order.
+    def _fan_out(self, stage: StagePlan, fan_outs: FanOuts, to_disk: Flusher) -> None:
+        """Make the parts that are not taken, and keep their receipts.
 
         A task that fails does not keep the others from finishing. Raises TaskError after that.
         """
@@ -173,6 +179,7 @@ class _Run:
             tasks=Counter(task.chunk.source for task in to_make),
             taken=len(stage.tasks) - len(to_make),
             bytes_to_read=sum(map(self._size, to_make)),
+            doing=layers.DOING.get(stage.work.role, ""),
         )
         failures: list[Failure] = []
         if to_make:
@@ -196,7 +203,6 @@ class _Run:
                     )
         if failures:
             raise barrier.task_error(failures)
-        return self._receipts_of(stage)
 
     def _barrier(self, stage: StagePlan, receipts: Sequence[Receipt]) -> Rows:
         """Collect the rejects, check the sum and the budgets.
@@ -226,8 +232,9 @@ class _Run:
         """The one writer: parts in chunk order to the stage's sink."""
         if stage.sink is None:
             return ()
-        read = [s for r in self._receipts_of(self.plan.stages[0]) for s in r.segments]
-        commit = Commit(self.pipeline, stage, receipts, read, self.spool)
+        read = [s for r in self._receipts_of(self.plan.layers[0]) for s in r.segments]
+        values = layers.values_to_keep(self.plan, self.receipts)
+        commit = Commit(self.pipeline, stage, receipts, read, self.spool, values)
         if stage.sink.is_current and (current := commit.current()) is not None:
             return (current,)
         if not receipts:
@@ -243,7 +250,7 @@ class _Run:
     def _fan_outs(self) -> Iterator[FanOuts]:
         """The workers of all stages: one pool of processes, made ready before the first stage that
         needs it, and one of threads for stages that wait."""
-        stages = [stage for stage in self.plan.stages if stage.to_make]
+        stages = [stage for stage in self.plan.layers if stage.to_make]
         with FanOuts(self.plan, self.policy.jobs) as fan_outs:
             if stages:
                 fan_outs.of(stages[0])
@@ -259,7 +266,8 @@ class _Run:
     ) -> None:
         with signals_held_back():
             seconds = time.monotonic() - begin
-            self.journal.stage_ended(stage, "succeeded", rows, receipts, seconds, outputs)
+            shown = layers.as_declared(self.plan, stage)
+            self.journal.stage_ended(shown, "succeeded", rows, receipts, seconds, outputs)
 
     @contextmanager
     def _failure_noted(self, stage: StagePlan, begin: float) -> Iterator[None]:
@@ -283,7 +291,8 @@ class _Run:
                 self._collect_rejects()
             with signals_held_back():
                 seconds = time.monotonic() - begin
-                self.journal.stage_ended(stage, "failed", rows, done, seconds)
+                shown = layers.as_declared(self.plan, stage)
+                self.journal.stage_ended(shown, "failed", rows, done, seconds)
             raise
 
     def _callbacks(
@@ -310,13 +319,14 @@ class _Run:
 
     def _collect_rejects(self) -> None:
         """Write the rejects of all stages up to this one into one file."""
-        receipts = [r for stage in self.plan.stages for r in self._receipts_of(stage)]
+        own = (layers.own_receipts(layer, self.receipts) for layer in self.plan.layers)
+        receipts = list(chain.from_iterable(own))
         if any(receipt.rows.rejected for receipt in receipts):
             rejects.collect(self.spool, receipts, self.journal.rejects_path)
             self.journal.collected_rejects(self.journal.rejects_path)
 
     def _receipts_of(self, stage: StagePlan) -> list[Receipt]:
-        return [self.receipts[task.key] for task in stage.tasks if task.key in self.receipts]
+        return layers.stage_receipts(self.plan, stage, self.receipts)
 
     def _size(self, task: Task) -> int:
         """Bytes that the task reads."""

@@ -12,11 +12,11 @@ import errno
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stagepipe.errors import BalanceError, OutputError, RunError
-from stagepipe.model import Output, Part
+from stagepipe.model import Output, Part, PartFile
 from stagepipe.record.manifest import (
     DataFile,
     Manifest,
@@ -29,6 +29,7 @@ from stagepipe.record.manifest import (
     strangers,
 )
 from stagepipe.record.spool import file_sha256, fsync
+from stagepipe.run.kept_values import forget_others, keep
 from stagepipe.run.naming import data_files, partitions
 from stagepipe.run.replacing import link_or_copy, put_in_place, remove
 
@@ -38,10 +39,14 @@ STILL_STANDS = "what stood there still stands, and finished parts are kept: mend
 @dataclass(frozen=True, slots=True)
 class Appending:
     """What a run appends to a table: the rows of these files (path, size, mtime_ns), in columns of
-    these types."""
+    these types; and the values of the columns that have to be `unique`, in `values`, which lies at
+    `values_path`."""
 
     inputs: tuple[tuple[str, int, int], ...]
     columns: Mapping[str, str]
+    unique: Mapping[str, str] = field(default_factory=dict)
+    values: PartFile | None = None
+    values_path: Path = Path()
 
 
 class TablePlace:
@@ -74,6 +79,7 @@ class TablePlace:
         files = data_files(parts)
         manifest = self._manifest(parts, tuple(files.values()))
         with self._trouble_told():
+            manifest = self._with_values(manifest)
             is_same = self._holds(manifest)
             self._write_pending(manifest)
             if not is_same:
@@ -103,6 +109,7 @@ class TablePlace:
             inputs=(*before.inputs, *appending.inputs),
         )
         with self._trouble_told():
+            manifest = self._with_values(manifest, before.unique_files)
             self._write_pending(manifest)
             if files:
                 self._swap_in({**held, **files})
@@ -191,6 +198,7 @@ class TablePlace:
         for leftover in (self._new, self._old):
             remove(leftover)
         pending_path(self.table).unlink(missing_ok=True)
+        forget_others(self.table, shown(self.table))
 
     def _manifest(self, parts: Sequence[Part], files: tuple[DataFile, ...]) -> Manifest:
         return Manifest(
@@ -202,6 +210,17 @@ class TablePlace:
             inputs=self._appending.inputs if self._appending else (),
             columns=self._appending.columns if self._appending else {},
         )
+
+    def _with_values(self, manifest: Manifest, before: Sequence[DataFile] = ()) -> Manifest:
+        """The manifest with the values of unique columns, which lie beside the table then."""
+        appending = self._appending
+        if appending is None or appending.values is None:
+            return manifest
+        files = list(before)
+        if appending.values.rows:
+            found = appending.values, appending.values_path
+            files.append(keep(self.table, *found, manifest.generation))
+        return replace(manifest, unique=appending.unique, unique_files=tuple(files))
 
     @contextmanager
     def _trouble_told(self) -> Iterator[None]:

@@ -18,6 +18,7 @@ from stagepipe import events
 from stagepipe.errors import Interrupted, StagepipeError
 from stagepipe.model import Decision, Failure, Output, Receipt, Rows, Task, printable
 from stagepipe.plan.planner import Plan, StagePlan
+from stagepipe.plan.work import Role
 from stagepipe.record import balance, rejects
 from stagepipe.record.ledger import Ledger, LedgerError
 from stagepipe.record.tracebacks import Tracebacks
@@ -48,6 +49,7 @@ class Journal:
         self._outputs: list[Output] = []
         self._unwritten: list[dict[str, Any]] = []
         self._read: set[str] = set()
+        self._noted: set[tuple[str, int]] = set()
         self._rejects: Path | None = None
         self._tracebacks = Tracebacks(self._pipeline.state_path, self.run)
 
@@ -88,7 +90,7 @@ class Journal:
             events.RunStarted,
             run=self.run,
             pipeline=self._pipeline.name,
-            stages=tuple(stage.name for stage in self.plan.checked.work.stages),
+            stages=tuple(stage.name for stage in self._pipeline.stages),
             jobs=self._jobs,
             files=len(self._files),
             input_bytes=sum(file.size for file in self._files),
@@ -102,8 +104,9 @@ class Journal:
     def task_finished(
         self, stage: StagePlan, task: Task, size: int, result: Receipt | Failure
     ) -> None:
-        """A worker returned."""
-        self._note_task(stage, task, result)
+        """A worker returned. A chunk that was only read is noted when its stage ends."""
+        if isinstance(result, Failure) or stage.work.role in (Role.WHOLE, Role.COMPARES):
+            self._note_task(stage, task, result)
         receipt, error = (result, None) if isinstance(result, Receipt) else (None, result.message)
         if isinstance(result, Failure):
             source = printable(task.chunk.source)
@@ -141,8 +144,9 @@ class Journal:
         by_key = {receipt.key: receipt for receipt in receipts}
         self._read.update(s.file.path for receipt in receipts for s in receipt.segments)
         taken = [task for task in stage.tasks if task.decision is Decision.TAKEN]
-        for task in taken:
-            self._note_task(stage, task, by_key[task.key])
+        for task in stage.tasks:
+            if task.key in by_key:
+                self._note_task(stage, task, by_key[task.key])
         self._write_tasks()
         result = StageResult(
             name=stage.name,
@@ -178,7 +182,7 @@ class Journal:
         rows = self._total()
         not_started = [
             StageResult(stage.name, "not started")
-            for stage in self.plan.checked.work.stages[len(self._stages) :]
+            for stage in self._pipeline.stages[len(self._stages) :]
         ]
         result = RunResult(
             run=self.run,
@@ -220,7 +224,7 @@ class Journal:
         """The run's rows; of a run that failed, those that its stages came to, none of them
         written by the last."""
         rows = [stage.rows for stage in self._stages]
-        is_whole = len(rows) == len(self.plan.checked.work.stages) and all(
+        is_whole = len(rows) == len(self._pipeline.stages) and all(
             stage.status == "succeeded" for stage in self._stages
         )
         if is_whole:
@@ -232,6 +236,10 @@ class Journal:
         return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
     def _note_task(self, stage: StagePlan, task: Task, result: Receipt | Failure) -> None:
+        place = stage.name, task.chunk.index
+        if place in self._noted:
+            return
+        self._noted.add(place)
         is_receipt = isinstance(result, Receipt)
         self._unwritten.append(
             {

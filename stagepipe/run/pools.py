@@ -40,7 +40,7 @@ class FanOuts:
             return self._stack.enter_context(FanOut(_threads, threads, checked.work))
         if self._processes is None:
             make_pool = checked.plugins.executor(checked.pipeline.executor)
-            most = max(len(stage.to_make) for stage in self._plan.stages)
+            most = max(len(stage.to_make) for stage in self._plan.layers)
             jobs = self._jobs if self._plan.is_open else min(self._jobs, most)
             fan_out = FanOut(make_pool, jobs, checked.work)
             self._processes = self._stack.enter_context(fan_out)

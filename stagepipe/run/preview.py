@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stagepipe.contracts import DeadSegment, Reader, SegmentResult
+from stagepipe.contracts import DeadSegment, Reader, SegmentResult, TableSpec
 from stagepipe.declare import Pipeline
 from stagepipe.errors import StagepipeError, TaskError
 from stagepipe.model import RECORD, InputFile, Reject, Segment, printable
@@ -22,8 +22,10 @@ from stagepipe.plan.planner import check, source_work
 from stagepipe.plan.work import SourceWork, StageWork, Work
 from stagepipe.plugins import Plugins
 from stagepipe.run.applying import StepReject, Tally, apply_steps
+from stagepipe.run.duplicates import duplicates, keys_of, without
 from stagepipe.run.portions import Portion, streamed
 from stagepipe.run.reading import moved, no_rows, with_provenance
+from stagepipe.run.step_rejects import Place, placed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -68,11 +70,13 @@ def preview(pipeline: Pipeline, rows: int) -> Preview:
     Raises PipelineError, PluginError or InputError where a run would be refused.
     """
     checked = check(pipeline)
-    work = checked.work
-    stage = work.stages[0]
+    work, plugins = checked.work, checked.plugins
+    stage = next(stage for stage in work.stages if not stage.is_inner)
+    read = [_read(plugins, work, source, rows) for source in find_files(pipeline)]
+    repeating = _duplicates(work, read)
     shown = (
-        _source_preview(checked.plugins, work, stage, source, rows)
-        for source in find_files(pipeline)
+        _source_preview(plugins, work, stage, each, found)
+        for each, found in zip(read, repeating, strict=True)
     )
     return Preview(stage.name, tuple(step.where.name for step in stage.steps), tuple(shown))
 
@@ -93,9 +97,17 @@ class _Beginning:
         return len(self.places) + len(self.rejects)
 
 
-def _source_preview(
-    plugins: Plugins, work: Work, stage: StageWork, source: SourceFiles, wanted: int
-) -> SourcePreview:
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read of a source, and why not more."""
+
+    source: SourceFiles
+    found: list[_Beginning]
+    table: pa.Table
+    error: str | None
+
+
+def _read(plugins: Plugins, work: Work, source: SourceFiles, wanted: int) -> _Read:
     import pyarrow as pa
 
     how = source_work(source)
@@ -116,10 +128,30 @@ def _source_preview(
             error = f"{printable(file.path)}: cannot be read: {trouble.strerror}"
             break
     table = pa.concat_tables([no_rows(work.table), *(each.table for each in found)])
+    return _Read(source, found, table, error)
+
+
+def _duplicates(work: Work, read: Sequence[_Read]) -> Sequence[pa.Table | None]:
+    """For each source which of its rows repeat a value, among all that were read."""
+    if not work.table.unique:
+        return [None] * len(read)
+    import polars as pl
+
+    keys = [pl.DataFrame(pl.from_arrow(keys_of(each.table, work.table))) for each in read]
+    parts = [frame.lazy() for frame in keys]
+    return [found.to_arrow() for found in duplicates(parts, len(work.table.unique))]
+
+
+def _source_preview(
+    plugins: Plugins, work: Work, stage: StageWork, read: _Read, repeating: pa.Table | None
+) -> SourcePreview:
+    source, found = read.source, read.found
+    how = source_work(source)
+    reader: Reader = plugins.reader(how.reader)
     tally = Tally()
     rejects = [reject for each in found for reject in each.rejects]
-    frame, trouble_in_step = _stepped(table, stage, tally, source.name)
-    rejects += _of_steps(tally.rejects, found, reader, how)
+    frame, trouble_in_step = _stepped(read.table, stage, work, tally, source.name, repeating)
+    rejects += _of_steps(tally.rejects, found, reader, how, work.table)
     return SourcePreview(
         name=source.name,
         file=source.files[0].path,
@@ -131,7 +163,7 @@ def _source_preview(
         ),
         dropped=dict(tally.dropped),
         added=dict(tally.added),
-        error=error or trouble_in_step,
+        error=read.error or trouble_in_step,
     )
 
 
@@ -192,19 +224,27 @@ def _first(found: _Beginning, wanted: int) -> _Beginning:
 
 
 def _stepped(
-    table: pa.Table, stage: StageWork, tally: Tally, source: str
+    table: pa.Table,
+    stage: StageWork,
+    work: Work,
+    tally: Tally,
+    source: str,
+    repeating: pa.Table | None,
 ) -> tuple[pl.DataFrame, str | None]:
-    """The rows after the stage's steps, or those before them and what went wrong in a step."""
+    """The rows after the stage's steps, or no rows and what went wrong in a step."""
     import polars as pl
+    import pyarrow as pa
 
     rows = pl.DataFrame(pl.from_arrow(table))
-    frame = rows
     if stage.reads_records:
-        numbers = pl.int_range(FIRST_RECORD, FIRST_RECORD + rows.height, dtype=pl.Int64)
-        frame = rows.with_columns(numbers.alias(RECORD))
+        numbers = range(FIRST_RECORD, FIRST_RECORD + table.num_rows)
+        table = table.append_column(RECORD, pa.array(numbers, pa.int64()))
+    if repeating is not None:
+        ((table, _),) = without([(table, table.num_rows)], repeating, work.table, tally)
+    frame = pl.DataFrame(pl.from_arrow(table))
     where = f"stage {stage.name!r}, source {printable(source)!r}"
     try:
-        frame = apply_steps(stage.steps, frame, rows.height, tally, where)
+        frame = apply_steps(stage.steps, frame, frame.height, tally, where)
     except TaskError as error:
         return rows.clear(), _with_hint(error)
     return frame.drop(RECORD, strict=False), None
@@ -215,10 +255,14 @@ def _with_hint(error: StagepipeError) -> str:
 
 
 def _of_steps(
-    rejects: Sequence[StepReject], found: Sequence[_Beginning], reader: Reader, how: SourceWork
+    rejects: Sequence[StepReject],
+    found: Sequence[_Beginning],
+    reader: Reader,
+    how: SourceWork,
+    spec: TableSpec,
 ) -> Iterator[Reject]:
-    """The rejects of steps, each with its record's place; `record` numbers the rows that were
-    read."""
+    """The rejects of steps, and duplicates, each with its record's place; `record` numbers the rows
+    that were read."""
     places = [(each, offset, line) for each in found for offset, line in each.places]
     for reject in rejects:
         plain = Reject("", None, None, None, "", None, None, reject.reason, None, None)
@@ -227,11 +271,10 @@ def _of_steps(
             continue
         beginning, offset, line = places[reject.record - FIRST_RECORD]
         portion = beginning.portion
-        yield plain._replace(
-            file=printable(beginning.file.path),
-            line=line,
-            byte_offset=offset,
-            raw=reader.records_at(
-                portion.data, portion.head, [offset - portion.start], how.options
-            )[0][1],
-        )
+        at = [offset - portion.start]
+        ((_, raw),) = reader.records_at(portion.data, portion.head, at, how.options)
+        texts: Sequence[str | None] = ()
+        if reject.is_duplicate:
+            (texts,) = reader.texts([raw], portion.head, spec, how.options)
+        place = Place(printable(beginning.file.path), line, offset, raw, texts)
+        yield placed(plain, reject, place, spec)

@@ -11,13 +11,13 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from multiprocessing import connection, parent_process
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stagepipe.errors import StagepipeError, TaskError
 from stagepipe.model import (
@@ -30,13 +30,14 @@ from stagepipe.model import (
     Task,
     printable,
 )
-from stagepipe.plan.work import StageWork, Work
+from stagepipe.plan.work import Role, StageWork, Work
 from stagepipe.plugins import Plugins
 from stagepipe.record.rejects import write_task_rejects
 from stagepipe.record.spool import Spool
-from stagepipe.run import WORKER_MODULES
+from stagepipe.run import WORKER_MODULES, between
 from stagepipe.run.applying import Tally, apply_steps, rows_by_step
-from stagepipe.run.between import read_piece, scan_pieces
+from stagepipe.run.comparing import compared
+from stagepipe.run.duplicates import keys_of, without
 from stagepipe.run.frames import to_arrow
 from stagepipe.run.reading import ChunkReading, LateDeath
 from stagepipe.run.step_rejects import raw_rejects
@@ -109,6 +110,9 @@ def run_task(order: Order) -> Receipt | Failure:
     task = order.task
     stage = _bench.work.stages[task.stage]
     try:
+        if stage.role is Role.COMPARES:
+            writer = PartWriter(_bench.spool, task.key, order.attempt, _where(task, stage))
+            return compared(_bench.spool, _bench.work, order, writer)
         return _run(_bench, order, stage)
     except BaseException as error:  # noqa: BLE001 - not even sys.exit() may reach the pool
         known = isinstance(error, StagepipeError)
@@ -144,7 +148,7 @@ def _made(
     where = _where(task, stage)
     reading = None
     if task.inputs:
-        tables = _inputs(bench, order, stage, clock)
+        tables = _inputs(bench, order, stage, clock, tally)
     else:
         reading = ChunkReading(
             bench.plugins, work, task.chunk, clock, with_records=stage.reads_records, dead=dead
@@ -158,9 +162,12 @@ def _made(
             cut = pieces_of(table, work.chunk_size) if stage.is_over_all else (table,)
             for piece in cut:
                 writer.write(piece, stage, bench.plugins)
+            if stage.role is Role.READS:
+                writer.write_keys(keys_of(table, work.table))
     counts = reading.counts if reading else []
     rejects = reading.rejects if reading else []
-    read = sum(count.records for count in counts) + sum(file.rows for file in order.inputs)
+    read = sum(count.records for count in counts)
+    read += sum(file.rows for file in _rows_of(order, stage))
     by_steps = rows_by_step(tally.rejects)
     rejects += raw_rejects(bench.plugins, work, task.chunk, tally.rejects)
     written = writer.written
@@ -187,6 +194,7 @@ def _made(
         input_bytes=sum(file.bytes for file in order.inputs) or task.chunk.size,
         ingredients=task.ingredients,
         input_sha256=order.input_sha256,
+        duplicates=sum(reject.is_duplicate for reject in tally.rejects),
     )
     rejects_file = None
     if rejects:
@@ -198,20 +206,37 @@ def _made(
 
 
 def _inputs(
-    bench: Bench, order: Order, stage: StageWork, clock: Stopwatch
+    bench: Bench, order: Order, stage: StageWork, clock: Stopwatch, tally: Tally
 ) -> Iterator[tuple[pa.Table | pl.LazyFrame, int]]:
     """What the stage before made for this task, with the numbers of rows: one piece after the
-    other, or all of them in one plan."""
-    index = order.task.stage
+    other, or all of them in one plan. Duplicates are not among them, but in the tally."""
+    spool, work, index = bench.spool, bench.work, order.task.stage
     if stage.is_over_all:
         with clock.time("read"):
-            plan = scan_pieces(bench.plugins, bench.spool, bench.work, index, order.inputs)
+            plan = between.scan_pieces(bench.plugins, spool, work, index, order.inputs)
         yield plan, sum(file.rows for file in order.inputs)
         return
-    for file in order.inputs:
+    pieces = _pieces(bench, order, stage, clock)
+    if stage.role is Role.GOES_ON:
+        found = between.read(between.sound(spool, work, index, order.inputs[-1]))
+        pieces = without(pieces, found, work.table, tally)
+    yield from pieces
+
+
+def _pieces(
+    bench: Bench, order: Order, stage: StageWork, clock: Stopwatch
+) -> Iterator[tuple[pa.Table, int]]:
+    spool, work, index = bench.spool, bench.work, order.task.stage
+    for file in _rows_of(order, stage):
         with clock.time("read"):
-            piece = read_piece(bench.plugins, bench.spool, bench.work, index, file)
+            piece = between.read_piece(bench.plugins, spool, work, index, file)
         yield piece, file.rows
+
+
+def _rows_of(order: Order, stage: StageWork) -> Sequence[PartFile]:
+    """The files of rows that a task reads; behind an inner barrier the last of its files says which
+    of them are duplicates."""
+    return order.inputs[:-1] if stage.role is Role.GOES_ON else order.inputs
 
 
 def _columns(table: pa.Table, before: dict[str, str], where: str) -> dict[str, str]:
@@ -238,8 +263,10 @@ def _stepped(
     clock: Stopwatch,
 ) -> pa.Table:
     """The rows after the stage's steps, without the column that only a step here needed."""
-    if not stage.steps and not (stage.reads_records and not stage.keeps_records):
-        return rows
+    if not stage.steps:
+        table: Any = rows
+        is_spare = RECORD in table.column_names and not stage.keeps_records
+        return table.drop_columns([RECORD]) if is_spare else table
     import polars as pl
 
     with clock.time("steps"):

@@ -59,8 +59,24 @@ class PartWriter:
             if not stage.keeps_pieces:
                 self.written.pieces += files
         if stage.keeps_pieces:
-            path = self._new(between.SUFFIX)
-            self.written.pieces.append(self._file(path, between.write(table, path)))
+            self.write_piece(table)
+
+    def write_keys(self, table: pa.Table) -> None:
+        """Write the unique columns of a piece beside it."""
+        path = self._new(between.SUFFIX)
+        self.written.files.append(self._file(path, between.write(table, path)))
+
+    def write_piece(self, table: pa.Table) -> PartFile:
+        """Write a piece that is for later tasks only, whatever the stage does."""
+        path = self._new(between.SUFFIX)
+        file = self._file(path, between.write(table, path))
+        self.written.pieces.append(file)
+        return file
+
+    def write_values(self, tables: Iterator[pa.Table]) -> None:
+        """Write the values that the table to append to will hold, for the runs after this one."""
+        path = self._new(between.SUFFIX)
+        self.written.files.append(self._file(path, between.write_all(tables, path)))
 
     def discard(self) -> None:
         """Remove what was written."""

@@ -385,7 +385,6 @@ def test_a_default_is_kept_as_a_value_of_the_type():
     [
         (lambda: Source(name="a", files="x", use="json"), "use"),
         (lambda: Schema(columns={"a": "int8"}, extra_columns="keep"), "extra_columns"),
-        (lambda: Column(type="int8", unique=True), "unique"),
         (lambda: Errors(attempts=3), "attempts"),
         (lambda: Errors(backoff="1s"), "backoff"),
         (lambda: Errors(retry_budget="10%"), "retry_budget"),
@@ -416,6 +415,5 @@ def test_the_structure_of_files_may_be_odd():
 
 def test_present_behaviour_may_be_stated():
     """A value that says what happens today is taken, though the key's other values come later."""
-    Column(type="int8", unique=False)
     Schema(columns={"a": "int8"}, provenance=[])
     Sink(use="parquet", path="a", on_existing="replace")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from killed import is_run_killed
 
 from stagepipe.errors import OutputError, PipelineError
 
@@ -417,38 +417,11 @@ def test_other_stages_work_on_new_rows_only(letters: Any) -> None:
 
 # -- killed --------------------------------------------------------------------------------------
 
-KILLED = """\
-import os, signal, sys
-
-out = os.path.realpath("out")
-count = 0
-
-def hook(event, arguments):
-    global count
-    if event in ("os.rename", "os.link", "os.mkdir", "os.rmdir", "os.remove", "open",
-                 "shutil.rmtree", "ctypes.dlsym"):
-        if event != "ctypes.dlsym" and not any(
-            os.path.abspath(os.fsdecode(a)).startswith(out)
-            for a in arguments if isinstance(a, (str, bytes))
-        ):
-            return
-        if count == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        count += 1
-
-if __name__ == "__main__":
-    from stagepipe.cli import main
-    kill_at = int(sys.argv.pop(1))
-    sys.addaudithook(hook)
-    main(["run", "--json", "-j", "1"])
-"""
-
 
 def test_a_run_killed_anywhere_adds_its_rows_once(letters: Any) -> None:
     """Killed before any operation in the output folder, a run leaves the old table or the new one;
     the next run ends with the new rows in it once."""
     letters.run()
-    letters.write("killed.py", KILLED)
     shutil.copytree(letters.root / "out", letters.root / "before", copy_function=os.link)
     letters.letters("new.csv", range(20, 23))
     seen, kill_at, step = set(), 0, 30 // KILLS or 1
@@ -456,13 +429,7 @@ def test_a_run_killed_anywhere_adds_its_rows_once(letters: Any) -> None:
         for name in ("out", ".stagepipe"):
             shutil.rmtree(letters.root / name, ignore_errors=True)
         shutil.copytree(letters.root / "before", letters.root / "out", copy_function=os.link)
-        ended = subprocess.run(
-            [sys.executable, "killed.py", str(kill_at)],
-            cwd=letters.root,
-            capture_output=True,
-            check=False,
-        )
-        assert ended.returncode in (0, -signal.SIGKILL), ended.stderr
+        was_killed = is_run_killed(letters.root, kill_at)
         now = ids(letters)
         assert now in ([*range(9)], [*range(9), 20, 21, 22])
         seen.add(len(now))
@@ -470,7 +437,7 @@ def test_a_run_killed_anywhere_adds_its_rows_once(letters: Any) -> None:
         assert again.error is None
         assert counted(again)[2] == (3 if len(now) == 12 else 2)
         assert ids(letters) == [*range(9), 20, 21, 22]
-        if ended.returncode == 0:
+        if not was_killed:
             break
         kill_at += step
     assert kill_at > 10

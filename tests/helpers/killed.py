@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import traceback
 import warnings
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 OPERATIONS = {
     "ctypes.dlsym",
@@ -57,3 +59,41 @@ def _do(kill_at: int, action: Callable[[], object]) -> None:
         traceback.print_exc()
         os._exit(1)
     os._exit(0)
+
+
+KILLED_RUN = """\
+import os, signal, sys
+
+out = os.path.realpath("out")
+count = 0
+
+def hook(event, arguments):
+    global count
+    if event in ("os.rename", "os.link", "os.mkdir", "os.rmdir", "os.remove", "open",
+                 "shutil.rmtree", "ctypes.dlsym"):
+        if event != "ctypes.dlsym" and not any(
+            os.path.abspath(os.fsdecode(a)).startswith(out)
+            for a in arguments if isinstance(a, (str, bytes))
+        ):
+            return
+        if count == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        count += 1
+
+if __name__ == "__main__":
+    from stagepipe.cli import main
+    kill_at = int(sys.argv.pop(1))
+    sys.addaudithook(hook)
+    main(["run", "--json", "-j", "1"])
+"""
+
+
+def is_run_killed(root: Path, kill_at: int) -> bool:
+    """Run the project in this folder as a process that dies before its operation number `kill_at`
+    in the output folder, if it has so many."""
+    (root / "killed.py").write_text(KILLED_RUN)
+    ended = subprocess.run(
+        [sys.executable, "killed.py", str(kill_at)], cwd=root, capture_output=True, check=False
+    )
+    assert ended.returncode in (0, -signal.SIGKILL), ended.stderr
+    return ended.returncode != 0

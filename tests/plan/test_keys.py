@@ -16,7 +16,7 @@ import pytest
 from stagepipe.contracts import ColumnSpec, TableSpec
 from stagepipe.model import Chunk, InputFile, Piece, Segment
 from stagepipe.plan import keys
-from stagepipe.plan.work import SourceWork, StageWork, StepWork
+from stagepipe.plan.work import Role, SourceWork, StageWork, StepWork
 from stagepipe.plugins import StepName
 
 FILE = InputFile("a.csv", 100, 5, 7)
@@ -130,8 +130,16 @@ def test_changed_knows_new_gone_and_several() -> None:
 
 def test_every_ingredient_has_a_meaning() -> None:
     """No ingredient could change without words for it."""
-    first = keys.first_ingredients(CHUNK, SOURCE, TABLE, STAGE)
-    assert {*first, *keys.later_ingredients(Piece("1"), STAGE)} == set(keys.MEANING)
+    pieces = [Piece("1")]
+    made_of = [
+        keys.first_ingredients(CHUNK, SOURCE, TABLE, STAGE),
+        keys.first_ingredients(CHUNK, SOURCE, TABLE, replace(STAGE, role=Role.READS)),
+        keys.comparing_ingredients(pieces, TABLE, None),
+        keys.going_on_ingredients(pieces[0], "2", STAGE),
+        keys.later_ingredients(pieces[0], STAGE),
+        keys.all_ingredients(pieces, STAGE, 1),
+    ]
+    assert {name for ingredients in made_of for name in ingredients} == set(keys.MEANING)
 
 
 def test_a_digest_tells_values_apart() -> None:

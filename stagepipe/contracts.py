@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
 from stagepipe.errors import PluginError
-from stagepipe.model import Cell, Output, Part, Reject, Segment
+from stagepipe.model import RECORD, Cell, Output, Part, Reject, Segment
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -110,7 +110,8 @@ class ColumnSpec:
     """One column that a reader yields: its name in the table, its name in the file (`header`), its
     Arrow type, whether it may be null, and the checks that a value has to pass, by name, in the
     order in which they are made. `format` says how a date or a time is written in the file,
-    `default` is the value where the file has none."""
+    `default` is the value where the file has none. `is_extra` says that the schema does not name
+    the column: some file has it, and it is null in those that do not."""
 
     name: str
     header: str
@@ -119,6 +120,7 @@ class ColumnSpec:
     checks: tuple[tuple[str, Cell | tuple[Cell, ...]], ...] = ()
     format: str | None = None
     default: Cell | None = None
+    is_extra: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +137,24 @@ class CheckSpec:
 class TableSpec:
     """The table that every source yields, what to do with other columns, and the checks that are
     made after those of the columns. `provenance` names what the engine adds to what readers give:
-    `source`, `file`, `line`; `unique` the columns in which it looks for repeated values."""
+    `source`, `file`, `line`; `unique` the columns in which it looks for repeated values. With
+    `extra_columns` as `"keep"`, `columns` end with those that were found while planning; `fixed_by`
+    is the table that has no room for others, if there is one."""
 
     columns: tuple[ColumnSpec, ...]
-    extra_columns: Literal["refuse", "ignore"] = "refuse"
+    extra_columns: Literal["refuse", "ignore", "keep"] = "refuse"
     missing_columns: Literal["refuse", "null"] = "refuse"
     provenance: tuple[str, ...] = ()
     checks: tuple[CheckSpec, ...] = ()
     unique: tuple[str, ...] = ()
+    fixed_by: str | None = None
+
+    @property
+    def taken_names(self) -> frozenset[str]:
+        """What no column beyond the schema can be called."""
+        added = (f"_{name}" for name in self.provenance)
+        declared = (column.name for column in self.columns if not column.is_extra)
+        return frozenset({RECORD, *added, *declared})
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +186,15 @@ class Reader(Protocol):
     def faults(self, spec: TableSpec) -> Iterable[tuple[tuple[str | int, ...], str]]:
         """What of the table's declaration this reader cannot do: where it stands in `[schema]`, as
         in `("columns", "id", "pattern")`, and why. Called at `check`, in the parent."""
+        ...
+
+    def extra_columns(
+        self, head: bytes, spec: TableSpec, options: Mapping[str, Any], *, is_whole: bool
+    ) -> Sequence[str] | None:
+        """The names of a file's columns that the spec does not name, in the file's order, from the
+        bytes that it begins with; `is_whole` says that it has no others. None where these are too
+        few to tell. Called while planning, in the parent, for each file of a table that keeps such
+        columns. Raises DeadSegment where `read` would, for the header's sake."""
         ...
 
     def cuts(self, path: Path, size: int, chunk_size: int, options: Mapping[str, Any]) -> list[int]:

@@ -47,14 +47,19 @@ def _ending(path: str) -> str:
 
 
 @contextmanager
-def unpacked(raw: BinaryIO, file: InputFile, max_inflation: int) -> Iterator[Unpacked]:
-    """The file's content, to be read from its beginning on. Raises UnpackError."""
+def unpacked(
+    raw: BinaryIO | zipfile.ZipFile, file: InputFile, max_inflation: int
+) -> Iterator[Unpacked]:
+    """The file's content, to be read from its beginning on; `raw` is the file as it lies on the
+    disk, or the zip that it is in. Raises UnpackError."""
     with ExitStack() as opened:
         with _trouble_told():
-            if file.member or _ending(file.path) == ZIP:
+            if isinstance(raw, zipfile.ZipFile) or file.member or _ending(file.path) == ZIP:
                 if not file.member:
                     raise UnpackError("it is no zip, or holds no file")
-                archive = opened.enter_context(zipfile.ZipFile(raw))
+                archive = raw
+                if not isinstance(archive, zipfile.ZipFile):
+                    archive = opened.enter_context(zipfile.ZipFile(archive))
                 size = archive.getinfo(file.member).compress_size
                 stream = opened.enter_context(archive.open(file.member))
             else:

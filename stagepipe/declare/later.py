@@ -36,13 +36,6 @@ def _no_address(files: Any) -> str | None:
     return None
 
 
-def _but(later: str) -> Callable[[Any], str | None]:
-    """Refuse one of the values that a key has."""
-    return lambda value: (
-        f"is {shown(later)}, which is not available yet" if value == later else None
-    )
-
-
 LATER: Mapping[str, Mapping[str, tuple[Any, ...] | Callable[[Any], str | None]]] = {
     "Settings": {
         "executor": ("processes",),
@@ -50,9 +43,6 @@ LATER: Mapping[str, Mapping[str, tuple[Any, ...] | Callable[[Any], str | None]]]
     "Source": {
         "files": _no_address,
         "use": ("csv",),
-    },
-    "Schema": {
-        "extra_columns": _but("keep"),
     },
     "Errors": {
         "attempts": (),

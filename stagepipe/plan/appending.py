@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from stagepipe.declare import Pipeline, fault_at
 from stagepipe.errors import OutputError
 from stagepipe.model import InputFile, printable
+from stagepipe.plan.extras import Fixed
 from stagepipe.plan.files import SourceFiles
 from stagepipe.record.manifest import shown
 
@@ -22,10 +24,9 @@ def leave_out(
 ) -> tuple[tuple[SourceFiles, ...], tuple[InputFile, ...]]:
     """The sources without the files that the last stage's table holds, and those files. Raises
     OutputError when one of them changed since."""
-    sink = pipeline.stages[-1].sink
-    if sink is None or sink.on_existing != "append":
+    table = _table(pipeline)
+    if table is None:
         return tuple(sources), ()
-    table = pipeline.output_path / sink.path
     manifest = shown(table)
     known = {path: (size, time) for path, size, time in manifest.inputs} if manifest else {}
     kept, left_out = [], []
@@ -50,3 +51,18 @@ def leave_out(
                 )
         kept.append(replace(source, files=tuple(new)))
     return tuple(kept), tuple(left_out)
+
+
+def fixed_columns(pipeline: Pipeline) -> Fixed | None:
+    """Which columns beyond the schema a table has that is appended to; None where there is none
+    yet, which would begin with those of its files."""
+    table = _table(pipeline)
+    manifest = shown(table) if table is not None else None
+    return None if manifest is None else Fixed(str(table), manifest.extra)
+
+
+def _table(pipeline: Pipeline) -> Path | None:
+    """The table that the pipeline appends to."""
+    sink = pipeline.stages[-1].sink
+    is_appended_to = sink is not None and sink.on_existing == "append"
+    return pipeline.output_path / sink.path if sink is not None and is_appended_to else None

@@ -25,6 +25,7 @@ MEANING = {
     "cut": "files are packed or cut otherwise",
     "dialect": "[source.csv] changed",
     "schema": "[schema] changed",
+    "extra": "the files have other columns beyond the schema now",
     "unique": "other columns are unique",
     "steps": "a step, its options or its code changed",
     "reference": "a file that a step reads changed",
@@ -61,6 +62,8 @@ def first_ingredients(
         "dialect": digest([chunk.source, source.reader, dict(source.options)]),
         "schema": _table_digest(table),
     }
+    if table.extra_columns == "keep":
+        made_of["extra"] = _extra_digest(table)
     if stage.role is Role.READS:  # whatever the stage does later, this part is only read
         return {**made_of, "unique": digest(table.unique), "versions": _versions()}
     return {**made_of, **stage_ingredients(stage)}
@@ -136,9 +139,15 @@ def _table_digest(table: TableSpec) -> str:
     columns = [
         (c.name, c.header, str(c.arrow_type), c.required, c.checks, c.format, c.default)
         for c in table.columns
+        if not c.is_extra
     ]
     checks = [(check.name, check.expression, check.message) for check in table.checks]
     return digest([columns, table.extra_columns, table.missing_columns, table.provenance, checks])
+
+
+@lru_cache(maxsize=4)
+def _extra_digest(table: TableSpec) -> str:
+    return digest([column.name for column in table.columns if column.is_extra])
 
 
 @lru_cache(maxsize=1)

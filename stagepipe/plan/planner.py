@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from stagepipe.declare import Pipeline, Stage
 from stagepipe.errors import Fault, PipelineError
 from stagepipe.model import Chunk, Decision, InputFile, Piece, Receipt, Segment, Task
 from stagepipe.packing import is_packed
 from stagepipe.plan import chunks, tasks
-from stagepipe.plan.appending import leave_out
+from stagepipe.plan.appending import fixed_columns, leave_out
+from stagepipe.plan.extras import with_extras
 from stagepipe.plan.files import SourceFiles, find_files, look_for_files
 from stagepipe.plan.kept_values import kept_values
 from stagepipe.plan.loading import in_file_order
@@ -30,6 +32,7 @@ from stagepipe.plan.places import (
     unwritable_folders,
 )
 from stagepipe.plan.resolve import (
+    Found,
     find_steps,
     lost_records,
     reader_faults,
@@ -145,8 +148,11 @@ def check(
         found.plugins.executor(pipeline.executor).prepare(worker_modules)
     table = table_spec(pipeline)
     faults = [*found.faults, *reader_faults(pipeline, found.plugins, table)]
+    notes: list[Fault] = []
     if not faults:
-        faults += try_steps(pipeline, found, table)
+        tried = try_steps(pipeline, found, table, has_all=table.extra_columns != "keep")
+        faults += tried.faults
+        notes += tried.notes
     faults += leading_out(pipeline)
     faults += odd_folders(pipeline)
     faults += unwritable_folders(pipeline)
@@ -164,8 +170,24 @@ def check(
         stages=layers_of(found.stages, table),
         chunk_size=pipeline.chunk_size,
     )
-    notes = tuple(lost_records(pipeline, found.stages))
-    return Checked(pipeline, found.plugins, work, notes)
+    notes += lost_records(pipeline, found.stages)
+    return Checked(pipeline, found.plugins, work, tuple(notes))
+
+
+def with_sources(checked: Checked, sources: Sequence[SourceFiles]) -> Checked:
+    """The work with how each source is read, and with what only its files tell: columns that are
+    kept beyond the schema. Raises PipelineError where the steps do not fit these."""
+    pipeline, work = checked.pipeline, checked.work
+    how = {source.name: source_work(source) for source in sources}
+    fixed = fixed_columns(pipeline)
+    folder = Path(work.folder)
+    table = with_extras(work.table, sources, how, checked.plugins, folder, fixed)
+    if table.extra_columns == "keep":
+        stages = tuple(stage for stage in work.stages if not stage.is_inner)
+        found = Found(checked.plugins, stages, [])
+        if faults := try_steps(pipeline, found, table).faults:
+            raise PipelineError(faults)
+    return replace(checked, work=replace(work, sources=how, table=table))
 
 
 def plan(pipeline: Pipeline, *, fresh: bool = False) -> Plan:
@@ -179,13 +201,14 @@ def plan(pipeline: Pipeline, *, fresh: bool = False) -> Plan:
 def make_plan(checked: Checked, *, fresh: bool = False) -> Plan:
     """Look at the files and at what is done already. `fresh` takes no finished part.
 
-    Raises InputError when files are missing or are none, OutputError when a place is taken.
+    Raises InputError when files are missing or are none, OutputError when a place is taken,
+    PipelineError when the steps do not fit the columns that are kept beyond the schema.
     """
     pipeline = checked.pipeline
     sources, skipped = leave_out(pipeline, find_files(pipeline))
-    how = {source.name: source_work(source) for source in sources}
-    kept = kept_values(pipeline)
-    checked = replace(checked, work=replace(checked.work, sources=how, kept_values=kept))
+    checked = with_sources(checked, sources)
+    work = replace(checked.work, kept_values=kept_values(pipeline))
+    checked = replace(checked, work=work)
     all_chunks = tuple(_chunks(checked, sources))
     receipts = {} if fresh else spool_of(pipeline).receipts()
     cells = tasks.first_cells(all_chunks, checked.work, receipts)

@@ -255,7 +255,7 @@ def table_spec(pipeline: Pipeline) -> TableSpec:
     schema = pipeline.schema_
     return TableSpec(
         tuple(_column_spec(name, column) for name, column in schema.columns.items()),
-        extra_columns=schema.extra_columns,  # type: ignore[arg-type]  # "keep" is refused earlier
+        extra_columns=schema.extra_columns,
         missing_columns=schema.missing_columns,
         provenance=schema.provenance,
         checks=tuple(CheckSpec(c.name, c.expression, c.message) for c in schema.checks),

@@ -43,7 +43,8 @@ class Manifest:
     without rows has no file); `made_of` is a digest of these parts' own files.
 
     Of a table that is appended to, keys and `made_of` are those of the last `generation`; `inputs`
-    are the files whose rows it holds (path, size, mtime_ns), `columns` the types of its columns.
+    are the files whose rows it holds (path, size, mtime_ns), `columns` the types of its columns,
+    `extra` the columns of its files that the schema did not name and that were kept.
     `unique` are the columns of the schema in which its records hold no value twice, with their
     declared types, and `unique_files` hold these values.
     """
@@ -56,6 +57,7 @@ class Manifest:
     generation: int = 1
     inputs: tuple[tuple[str, int, int], ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
+    extra: tuple[str, ...] = ()
     unique: Mapping[str, str] = field(default_factory=dict)
     unique_files: tuple[DataFile, ...] = ()
     format: int = FORMAT
@@ -148,8 +150,11 @@ def _read(path: Path) -> Manifest | None:
         files = tuple(DataFile(**file) for file in plain.pop("files"))
         inputs = tuple((str(path), size, time) for path, size, time in plain.pop("inputs"))
         keys = tuple(plain.pop("keys"))
+        extra = tuple(map(str, plain.pop("extra", ())))
         kept = tuple(DataFile(**file) for file in plain.pop("unique_files", ()))
-        manifest = Manifest(files=files, keys=keys, inputs=inputs, unique_files=kept, **plain)
+        manifest = Manifest(
+            files=files, keys=keys, inputs=inputs, extra=extra, unique_files=kept, **plain
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return manifest if manifest.format == FORMAT else None

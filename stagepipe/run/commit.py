@@ -18,7 +18,8 @@ from stagepipe.run.flush import STILL_STANDS, Appending, TablePlace
 
 class Commit:
     """The commit of one stage with a sink. `read` are the segments that the run read, `values` what
-    a table that is appended to will hold in unique columns."""
+    a table that is appended to will hold in unique columns, `extra` the columns that the run kept
+    beyond the schema's."""
 
     def __init__(
         self,
@@ -28,6 +29,7 @@ class Commit:
         read: Sequence[SegmentCount],
         spool: Spool,
         values: PartFile | None = None,
+        extra: Sequence[str] = (),
     ) -> None:
         self._stage = stage
         self._parts = [part_of(receipt, spool) for receipt in receipts]
@@ -37,10 +39,10 @@ class Commit:
             files = dict.fromkeys(segment.file for segment in read if segment.dead is None)
             inputs = tuple((file.path, file.size, file.mtime_ns) for file in files)
             columns = receipts[0].columns if receipts else {}
-            appending = Appending(inputs, columns)
+            appending = Appending(inputs, columns, tuple(extra))
             if values is not None:
                 unique, path = unique_columns(pipeline), spool.path(values)
-                appending = Appending(inputs, columns, unique, values, path)
+                appending = Appending(inputs, columns, tuple(extra), unique, values, path)
         self._place = place_of(pipeline, stage.name, appending)
 
     def do(self, plugins: Plugins) -> Output:

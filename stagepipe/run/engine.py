@@ -234,7 +234,8 @@ class _Run:
             return ()
         read = [s for r in self._receipts_of(self.plan.layers[0]) for s in r.segments]
         values = layers.values_to_keep(self.plan, self.receipts)
-        commit = Commit(self.pipeline, stage, receipts, read, self.spool, values)
+        extra = [column.name for column in self.plan.checked.work.table.columns if column.is_extra]
+        commit = Commit(self.pipeline, stage, receipts, read, self.spool, values, extra)
         if stage.sink.is_current and (current := commit.current()) is not None:
             return (current,)
         if not receipts:

@@ -39,11 +39,12 @@ STILL_STANDS = "what stood there still stands, and finished parts are kept: mend
 @dataclass(frozen=True, slots=True)
 class Appending:
     """What a run appends to a table: the rows of these files (path, size, mtime_ns), in columns of
-    these types; and the values of the columns that have to be `unique`, in `values`, which lies at
-    `values_path`."""
+    these types; `extra` are those of the files' columns that the schema does not name; and the
+    values of the columns that have to be `unique`, in `values`, which lies at `values_path`."""
 
     inputs: tuple[tuple[str, int, int], ...]
     columns: Mapping[str, str]
+    extra: tuple[str, ...] = ()
     unique: Mapping[str, str] = field(default_factory=dict)
     values: PartFile | None = None
     values_path: Path = Path()
@@ -209,6 +210,7 @@ class TablePlace:
             files=files,
             inputs=self._appending.inputs if self._appending else (),
             columns=self._appending.columns if self._appending else {},
+            extra=self._appending.extra if self._appending else (),
         )
 
     def _with_values(self, manifest: Manifest, before: Sequence[DataFile] = ()) -> Manifest:

@@ -18,7 +18,7 @@ from stagepipe.declare import Pipeline
 from stagepipe.errors import StagepipeError, TaskError
 from stagepipe.model import RECORD, InputFile, Reject, Segment, printable
 from stagepipe.plan.files import SourceFiles, find_files
-from stagepipe.plan.planner import check, source_work
+from stagepipe.plan.planner import check, source_work, with_sources
 from stagepipe.plan.work import SourceWork, StageWork, Work
 from stagepipe.plugins import Plugins
 from stagepipe.run.applying import StepReject, Tally, apply_steps
@@ -69,10 +69,11 @@ def preview(pipeline: Pipeline, rows: int) -> Preview:
 
     Raises PipelineError, PluginError or InputError where a run would be refused.
     """
-    checked = check(pipeline)
+    sources = find_files(pipeline)
+    checked = with_sources(check(pipeline), sources)
     work, plugins = checked.work, checked.plugins
     stage = next(stage for stage in work.stages if not stage.is_inner)
-    read = [_read(plugins, work, source, rows) for source in find_files(pipeline)]
+    read = [_read(plugins, work, source, rows) for source in sources]
     repeating = _duplicates(work, read)
     shown = (
         _source_preview(plugins, work, stage, each, found)

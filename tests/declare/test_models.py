@@ -384,7 +384,6 @@ def test_a_default_is_kept_as_a_value_of_the_type():
     ("make", "key"),
     [
         (lambda: Source(name="a", files="x", use="json"), "use"),
-        (lambda: Schema(columns={"a": "int8"}, extra_columns="keep"), "extra_columns"),
         (lambda: Errors(attempts=3), "attempts"),
         (lambda: Errors(backoff="1s"), "backoff"),
         (lambda: Errors(retry_budget="10%"), "retry_budget"),

@@ -130,9 +130,10 @@ def test_changed_knows_new_gone_and_several() -> None:
 
 def test_every_ingredient_has_a_meaning() -> None:
     """No ingredient could change without words for it."""
+    keeping = replace(TABLE, extra_columns="keep")
     pieces = [Piece("1")]
     made_of = [
-        keys.first_ingredients(CHUNK, SOURCE, TABLE, STAGE),
+        keys.first_ingredients(CHUNK, SOURCE, keeping, STAGE),
         keys.first_ingredients(CHUNK, SOURCE, TABLE, replace(STAGE, role=Role.READS)),
         keys.comparing_ingredients(pieces, TABLE, None),
         keys.going_on_ingredients(pieces[0], "2", STAGE),
@@ -140,6 +141,22 @@ def test_every_ingredient_has_a_meaning() -> None:
         keys.all_ingredients(pieces, STAGE, 1),
     ]
     assert {name for ingredients in made_of for name in ingredients} == set(keys.MEANING)
+
+
+def test_columns_beyond_the_schema_have_a_word_of_their_own() -> None:
+    """Which they are, and in which order, changes the part; where none are kept nothing of that
+    stands in its key."""
+    keeping = replace(TABLE, extra_columns="keep")
+    extra = [ColumnSpec(name, name, pa.string(), is_extra=True) for name in ("x", "y")]
+    found = [
+        keys.first_ingredients(
+            CHUNK, SOURCE, replace(keeping, columns=(*TABLE.columns, *more)), STAGE
+        )
+        for more in ([], extra, extra[::-1])
+    ]
+    assert len({made["extra"] for made in found}) == 3
+    assert len({made["schema"] for made in found}) == 1
+    assert "extra" not in keys.first_ingredients(CHUNK, SOURCE, TABLE, STAGE)
 
 
 def test_a_digest_tells_values_apart() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
@@ -12,6 +13,8 @@ from stagepipe.builtin.csv.encoding import UTF_8
 from stagepipe.builtin.csv.explain import Layout
 from stagepipe.builtin.csv.margins import Top, top
 from stagepipe.contracts import DeadSegment, TableSpec
+
+_WAY_OUT = 'mend the header, or set extra_columns = "ignore"'
 
 
 def layout_of(head: bytes, beginning: Top, spec: TableSpec, dialect: Dialect) -> Layout:
@@ -22,6 +25,24 @@ def layout_of(head: bytes, beginning: Top, spec: TableSpec, dialect: Dialect) ->
     else:
         layout = _by_name(_names(head, beginning, dialect), spec, dialect)
     return replace(layout, usual=beginning.width)
+
+
+def extra_columns(
+    head: bytes, spec: TableSpec, dialect: Dialect, *, is_whole: bool
+) -> list[str] | None:
+    """The names that a file which begins like this has beyond those of the spec; None where the
+    header goes on behind these bytes, perhaps. Raises DeadSegment."""
+    if dialect.margins.header_records == 0:
+        return []
+    try:
+        beginning = top(head, dialect.structure, dialect.margins)
+    except DeadSegment:
+        if is_whole:
+            raise
+        return None
+    if not is_whole and beginning.settled >= len(head):
+        return None
+    return _extra(_names(head, beginning, dialect), spec, dialect)
 
 
 def read_names(head: bytes, dialect: Dialect) -> list[str]:
@@ -45,45 +66,91 @@ def _names(head: bytes, beginning: Top, dialect: Dialect) -> list[str]:
 
 def _by_order(width: int, spec: TableSpec) -> Layout:
     """The columns in the schema's order. Where other numbers of columns are allowed, a file has as
-    many as its first record."""
-    columns = len(spec.columns)
+    many as its first record. Columns without names cannot be kept."""
+    columns = sum(not column.is_extra for column in spec.columns)
     is_longer = width > columns and spec.extra_columns == "ignore"
     is_shorter = 0 < width < columns and spec.missing_columns == "null"
     width = width if is_longer or is_shorter else columns
-    positions = tuple(n if n < width else None for n in range(columns))
+    positions = tuple(n if n < min(width, columns) else None for n in range(len(spec.columns)))
     return Layout(spec, positions, width)
 
 
 def _by_name(header: Sequence[str], spec: TableSpec, dialect: Dialect) -> Layout:
-    wanted = {column.header for column in spec.columns}
-    refuses_extra = spec.extra_columns == "refuse"
-    is_last_void = refuses_extra and len(header) > 1 and not header[-1] and "" not in wanted
-    named = header[:-1] if is_last_void else header
-    extra = [name for name in named if name not in wanted]
-    missing = [column.header for column in spec.columns if column.header not in header]
-    twice = sorted({name for name in wanted if header.count(name) > 1})
-    if twice:
+    extra = _extra(header, spec, dialect)
+    if extra and spec.extra_columns == "keep":
+        raise DeadSegment(f"the header has {_listed(extra)}, which {_no_room(spec)}")
+    places: dict[str, int] = {}
+    for position, name in enumerate(header):
+        places.setdefault(name, position)
+    positions = tuple(places.get(column.header) for column in spec.columns)
+    void = dialect.notation.is_void if _is_last_void(header, spec) else None
+    return Layout(spec, positions, len(header), void)
+
+
+def _extra(header: Sequence[str], spec: TableSpec, dialect: Dialect) -> list[str]:
+    """The names in the header that the spec does not have. Raises DeadSegment where the header does
+    not do, whatever else there may be room for."""
+    times = Counter(header)
+    declared = {column.header for column in spec.columns if not column.is_extra}
+    named = header[:-1] if _is_last_void(header, spec) else header
+    beyond = [name for name in named if name not in declared]
+    if twice := sorted(name for name in declared if times[name] > 1):
         raise DeadSegment(f"the header names {_listed(twice)} more than once")
+    missing = [c.header for c in spec.columns if not c.is_extra and c.header not in times]
     refused = missing if spec.missing_columns == "refuse" else []
-    if refused and len(header) == 1 and len(wanted) > 1:
+    if refused and len(header) == 1 and len(declared) > 1:
         raise DeadSegment(
             f"the header {header[0]!r} has no delimiter {dialect.structure.delimiter.decode()!r}: "
             "set 'delimiter' in [source.csv]"
         )
     if refused:
-        near = difflib.get_close_matches(refused[0], extra, 1)
+        near = difflib.get_close_matches(refused[0], beyond, 1)
         hint = f"; did the supplier rename it to {near[0]!r}?" if near else ""
         raise DeadSegment(f"the header lacks {_listed(refused)}{hint}")
-    if extra and refuses_extra:
+    if beyond and spec.extra_columns == "refuse":
         raise DeadSegment(
-            f"the header has {_listed(extra)}, which [schema.columns] does not name: add it, "
+            f"the header has {_listed(beyond)}, which [schema.columns] does not name: add it, "
             'or set extra_columns = "ignore"'
         )
-    positions = tuple(
-        header.index(column.header) if column.header in header else None for column in spec.columns
+    if spec.extra_columns == "keep":
+        _check_names(named, beyond, times, spec)
+    found = {column.header for column in spec.columns if column.is_extra}
+    return [name for name in beyond if name not in found]
+
+
+def _is_last_void(header: Sequence[str], spec: TableSpec) -> bool:
+    """Whether the header ends with a delimiter, and so does each record."""
+    is_read = any(column.header == "" for column in spec.columns)
+    return spec.extra_columns != "ignore" and len(header) > 1 and not header[-1] and not is_read
+
+
+def _check_names(
+    named: Sequence[str], beyond: Sequence[str], times: Mapping[str, int], spec: TableSpec
+) -> None:
+    """Columns that are kept have names, each one of its own. Raises DeadSegment."""
+    if "" in beyond:
+        raise DeadSegment(
+            f"column {named.index('') + 1} of the header has no name, under which it could be "
+            f"kept: {_WAY_OUT}"
+        )
+    if twice := sorted({name for name in beyond if times[name] > 1}):
+        raise DeadSegment(f"the header names {_listed(twice)} more than once: {_WAY_OUT}")
+    taken = spec.taken_names
+    if clashing := [name for name in beyond if name in taken]:
+        raise DeadSegment(
+            f"the header has {_listed(clashing)}, and another column of the table is called so: "
+            f'name it in [schema.columns], as in other_name = {{ type = "string", name = '
+            f'{clashing[0]!r} }}, or set extra_columns = "ignore"'
+        )
+
+
+def _no_room(spec: TableSpec) -> str:
+    if spec.fixed_by is None:
+        return "it had not when the run was planned: run again when it rests"
+    return (
+        f"{spec.fixed_by} does not have, to which its rows are to be appended: move that table "
+        f"away to make it anew, or {_WAY_OUT}"
     )
-    void = dialect.notation.is_void if is_last_void else None
-    return Layout(spec, positions, len(header), void)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ from stagepipe.builtin.csv.explain import (
     take_apart,
     unfit_records,
 )
-from stagepipe.builtin.csv.layout import layout_of
+from stagepipe.builtin.csv.layout import extra_columns, layout_of
 from stagepipe.builtin.csv.lines import count_lines, first_lines
 from stagepipe.builtin.csv.margins import footer_start, top
 from stagepipe.builtin.csv.parsing import failed_rows, typed_table
@@ -54,6 +54,15 @@ class CsvReader:
             if wrong := checks.check_fault(check, spec):
                 place = ("checks", index, "expression")
                 yield place, f"the expression of check {check.name!r}: {wrong}"
+
+    def extra_columns(
+        self, head: bytes, spec: TableSpec, options: Mapping[str, Any], *, is_whole: bool
+    ) -> list[str] | None:
+        """The columns in the header that the spec does not name; None where the header goes on
+        behind these bytes."""
+        dialect = Dialect.of(options)
+        text = transcoded(head, codec_of(head, dialect.codec)).text
+        return extra_columns(text, spec, dialect, is_whole=is_whole)
 
     def cuts(self, path: Path, size: int, chunk_size: int, options: Mapping[str, Any]) -> list[int]:
         """Record boundaries that cut the file into pieces of about `chunk_size` bytes; none in an

@@ -6,6 +6,7 @@ A missing value is an empty field, an empty text is `""`. Times are ISO 8601.
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+FORMULA = re.compile("^[=+\\-@\\t\\r\\n\\x00\uff1d\uff0b\uff0d\uff20]")
+"""How a cell begins that a spreadsheet may run (OWASP, CSV Injection, and ASVS 5.0, 1.2.10); the
+last four are the wide forms of the first."""
+
+
 @dataclass(frozen=True, slots=True)
 class CsvOptions:
     """Delimited text in UTF-8, with quotes where they are needed. Times are ISO 8601.
@@ -29,11 +35,14 @@ class CsvOptions:
         delimiter: what stands between two fields, one ASCII character.
         null_value: what stands for a missing value. An empty text is written as `""`.
         header: whether the first line has the columns' names, in each file of a folder.
+        escape_formulas: whether texts that a spreadsheet would take for formulas, because they
+            begin with `=`, `+`, `-`, `@`, a tab, a line end or NUL, get a `'` in front.
     """
 
     delimiter: str = ","
     null_value: str = ""
     header: bool = True
+    escape_formulas: bool = False
 
 
 class CsvSink:
@@ -78,6 +87,8 @@ class CsvSink:
         if wrong := _unfit(dict(zip(table.column_names, table.schema.types, strict=True))):
             raise ValueError(wrong)
         frame = pl.DataFrame(pl.from_arrow(table))
+        if given.escape_formulas:
+            frame = _without_formulas(frame)
         # A line without a byte would be no record.
         is_bare = frame.width == 1 and not given.null_value
         if is_bare and (frame.to_series().cast(pl.String) == "").any():
@@ -111,6 +122,24 @@ class CsvSink:
         """Show the parts as one file with one header, or as a folder of files."""
         del options
         return place.publish_joined(parts, _join) if place.is_file else place.publish(parts)
+
+
+def _without_formulas(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with a `'` before each text, and each column's name, that looks like a formula.
+    Numbers stay numbers."""
+    import polars as pl
+
+    made: dict[str, pl.Series] = {}
+    for column in frame:
+        name = column.name
+        while FORMULA.match(name) or name in made:
+            name = f"'{name}"
+        if column.dtype in (pl.String, pl.Categorical, pl.Enum):
+            texts = column.cast(pl.String)
+            looks_so = texts.str.contains(FORMULA.pattern).fill_null(value=False)
+            column = (pl.Series(["'"]) + texts).zip_with(looks_so, texts)
+        made[name] = column.alias(name)
+    return pl.DataFrame(list(made.values()))
 
 
 def _unfit(columns: Mapping[str, pa.DataType]) -> str | None:

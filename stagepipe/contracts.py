@@ -166,7 +166,8 @@ class SegmentResult:
     `source` are filled in by the caller. `lines` is how many physical lines the segment holds.
     `places`, where it was asked for, says of each row of the table, in its order, where its record
     begins: `offset` (int64), in bytes from the segment's beginning, and `line` (int64), the
-    physical line, from 1 at the segment's first.
+    physical line, from 1 at the segment's first. `header` has the names of the file's columns,
+    where these have any, so that a run can say what is new.
     """
 
     table: pa.Table
@@ -174,6 +175,7 @@ class SegmentResult:
     lines: int
     rejects: Sequence[Reject]
     places: pa.Table | None = None
+    header: tuple[str, ...] | None = None
 
 
 class DeadSegment(Exception):  # noqa: N818 - the word of the field and of our users

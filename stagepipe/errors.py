@@ -9,6 +9,7 @@
     ├── RunError                  1    the run failed; what was committed stays
     │   ├── TaskError             1    a task failed where no dead letter can stand for it
     │   ├── BudgetError           1    more rejects or dead letters than the pipeline allows
+    │   ├── DriftError            1    files are not like those before, and on_drift is "fail"
     │   └── BalanceError          1    the sum does not come out: a defect of stagepipe or of a step
     ├── LockedError              75    another run holds the lock
     └── Interrupted        130, 143    SIGINT or SIGTERM
@@ -110,6 +111,10 @@ class TaskError(RunError):
 
 class BudgetError(RunError):
     """More rejects or dead letters than the pipeline allows."""
+
+
+class DriftError(RunError):
+    """New files are not like those of the run before, and the pipeline wants that to fail."""
 
 
 class BalanceError(RunError):

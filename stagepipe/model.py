@@ -182,7 +182,11 @@ class Reject(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class SegmentCount:
     """What became of one segment. `records` is counted from the bytes, `rows` and `rejected` by
-    the reader, independently. A dead segment counts nothing and says why."""
+    the reader, independently. A dead segment counts nothing and says why.
+
+    `nulls` says for each column of the reader's table, in its order, how many rows have no value;
+    `unfit` how many rejects a column has whose value did not fit its type. `header` is the place of
+    the file's header among those of the receipt, None where the file has none."""
 
     file: InputFile
     start: int
@@ -193,6 +197,9 @@ class SegmentCount:
     lines: int = 0
     sha256: str = ""
     dead: str | None = None
+    nulls: tuple[int, ...] = ()
+    unfit: Mapping[str, int] = field(default_factory=dict)
+    header: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +225,7 @@ class Receipt:
     were rejected for a value that has to be unique. `columns` is the schema
     of the part, as text, so that parts can be compared. `ingredients` are the task's, so that a
     later plan can say what changed. `input_sha256` is that of what the task read of the stage
-    before.
+    before. `headers` are those of the files that it read, each once.
     """
 
     key: str
@@ -238,6 +245,7 @@ class Receipt:
     ingredients: Mapping[str, str] = field(default_factory=dict)
     input_sha256: str = ""
     duplicates: int = 0
+    headers: tuple[tuple[str, ...], ...] = ()
 
     @property
     def all_files(self) -> tuple[PartFile, ...]:
@@ -312,7 +320,14 @@ def receipt_from_plain(plain: Mapping[str, Any]) -> Receipt:
     for name in ("pieces", "files"):
         fields[name] = tuple(PartFile(**file) for file in fields[name])
     fields["segments"] = tuple(
-        SegmentCount(**{**segment, "file": InputFile(**segment["file"])})
+        SegmentCount(
+            **{
+                **segment,
+                "file": InputFile(**segment["file"]),
+                "nulls": tuple(segment.get("nulls", ())),
+            }
+        )
         for segment in fields["segments"]
     )
+    fields["headers"] = tuple(map(tuple, fields.get("headers", ())))
     return Receipt(**fields)

@@ -177,6 +177,7 @@ def test_every_error_pickles(kind: type[StagepipeError]) -> None:
         ("RunError", 1),
         ("TaskError", 1),
         ("BudgetError", 1),
+        ("DriftError", 1),
         ("BalanceError", 1),
         ("LockedError", 75),
         ("Interrupted", 143),

@@ -70,6 +70,7 @@ def to_plain(ledger: Ledger, row: Row) -> dict[str, Any]:
             for task in tasks
             if task["error"] is not None
         ],
+        "drift": ledger.drift(run),
         "reject_counts": ledger.reject_counts(run),
         "outputs": [
             {**output, "changed": bool(output["changed"])} for output in ledger.outputs(run)
@@ -99,6 +100,7 @@ def _lines(place: History, row: Row, about: Mapping[str, Any]) -> Iterator[str]:
     yield from _block("steps", _steps(about["stages"]))
     yield from _block("sources", _sources(about["sources"]))
     yield from _block("dead letters", _dead(about["dead_letters"]))
+    yield from _block("drift", _drift(about["drift"]))
     yield from _block("failed tasks", _failed(place, row, about))
     yield from _block("rejects", _rejects(place, row, about))
     yield from _block("outputs", _outputs(place, row, about["outputs"]))
@@ -174,6 +176,12 @@ def _sources(sources: Sequence[Row]) -> list[str]:
 
 def _dead(letters: Sequence[Row]) -> list[str]:
     return [f"{letter['file']}: {letter['reason']}" for letter in letters]
+
+
+def _drift(changes: Sequence[Row]) -> list[str]:
+    """What was new about the files, and what of it was accepted."""
+    accepted = {"accept": " (accepted)"}
+    return [f"{each['message']}{accepted.get(each['on_drift'], '')}" for each in changes]
 
 
 def _failed(place: History, row: Row, about: Mapping[str, Any]) -> list[str]:

@@ -58,6 +58,7 @@ def summary(result: RunResult, pipeline: Pipeline, flags: tuple[str, ...] | None
             rejects.append(f"read them with: {command_line('rejects', *flags)}")
         yield from _under("rejects", rejects)
     yield from _under("dead", _dead(known, result, flags))
+    yield from _under("drift", _drift(result, flags))
     if result.error is not None and flags is not None:
         yield from _under("next", _next(result, flags))
 
@@ -155,6 +156,15 @@ def _dead(known: _Known, result: RunResult, flags: tuple[str, ...] | None) -> It
     for letter in known.dead[:FEW]:
         yield shortened(f"{letter['path']}: {letter['dead']}", 2 * room)
     if (more := len(known.dead) - FEW) > 0:
+        show = "" if flags is None else f": {command_line('show', result.run or '', *flags)}"
+        yield f"and {number(more)} more{show}"
+
+
+def _drift(result: RunResult, flags: tuple[str, ...] | None) -> Iterator[str]:
+    """The first things that are new about the files."""
+    for noted in result.drift[:FEW]:
+        yield noted.change.message
+    if (more := len(result.drift) - FEW) > 0:
         show = "" if flags is None else f": {command_line('show', result.run or '', *flags)}"
         yield f"and {number(more)} more{show}"
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, PrivateAttr
 
 from stagepipe.declare.crosscheck import crosscheck
 from stagepipe.declare.declared import Declared
-from stagepipe.declare.names import Count, Name, PathText, Word
+from stagepipe.declare.names import Count, Name, OnDrift, PathText, Word
 from stagepipe.declare.places import PLURALS, python_path
 from stagepipe.declare.schema import Schema
 from stagepipe.declare.sources import Limit, Source
@@ -83,6 +83,10 @@ class Pipeline(Settings):
             return self.errors
         own = {key: getattr(stage.errors, key) for key in stage.errors.model_fields_set}
         return self.errors.model_copy(update=own)
+
+    def on_drift_of(self, source: Source) -> OnDrift:
+        """What to do about drift of a source: its own word, or else the schema's."""
+        return source.on_drift or self.schema_.on_drift
 
     @classmethod
     def complaints(cls, data: Mapping[str, Any]) -> Iterable[Complaint]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictStr, WithJsonSchema
 
@@ -12,6 +12,8 @@ from stagepipe.declare.words import shown
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 NAME_LENGTH = 100
+
+OnDrift = Literal["warn", "fail", "accept"]
 
 
 def check_name(text: str) -> str:

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from stagepipe.declare.declared import Declared
-from stagepipe.declare.names import Word
+from stagepipe.declare.names import OnDrift, Word
 from stagepipe.declare.types import ColumnType, TypeValue, parse_type
 from stagepipe.declare.values import ORDERED, fit
 from stagepipe.declare.words import Complaint, shown
@@ -222,6 +222,9 @@ class Schema(Declared):
     )
     missing_columns: Literal["refuse", "null"] = Field(
         "refuse", description="What to do about columns that a file does not have."
+    )
+    on_drift: OnDrift = Field(
+        "warn", description="What to do when new files are not like those of the run before."
     )
     provenance: tuple[Literal["source", "file", "line"], ...] = Field(
         (), description="Columns to add that say where a row is from."

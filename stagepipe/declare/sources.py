@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictS
 
 from stagepipe.declare.declared import Declared
 from stagepipe.declare.encodings import can_write, check_encoding
-from stagepipe.declare.names import Cap, Count, Globs, Name, Word, Words
+from stagepipe.declare.names import Cap, Count, Globs, Name, OnDrift, Word, Words
 from stagepipe.declare.units import Seconds
 from stagepipe.declare.words import Complaint, shown
 
@@ -200,6 +200,9 @@ class Source(Declared):
     limits: tuple[StrictStr, ...] = Field((), description="Caps that it shares with others.")
     max_inflation: Cap = Field(
         MAX_INFLATION, description="A packed file may hold at most so many times its size."
+    )
+    on_drift: OnDrift | None = Field(
+        None, description="As in [schema], for this source; what stands there when left out."
     )
     csv: CsvDialect = Field(
         default_factory=CsvDialect, description="How its CSV files are written."

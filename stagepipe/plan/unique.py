@@ -66,5 +66,10 @@ def whole_receipt(
         dropped=rest.rows.dropped,
     )
     return replace(
-        rest, rows=rows, segments=read.segments, seconds=seconds, input_bytes=read.input_bytes
+        rest,
+        rows=rows,
+        segments=read.segments,
+        headers=read.headers,
+        seconds=seconds,
+        input_bytes=read.input_bytes,
     )

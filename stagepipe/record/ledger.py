@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from stagepipe.errors import StagepipeError
 from stagepipe.model import Output, Receipt, Rows, printable, to_plain
+from stagepipe.record.ledger_drift import DriftTables
 from stagepipe.record.ledger_tables import MIGRATIONS, TABLES, VERSION
 
 BUSY_SECONDS = 30.0
@@ -38,7 +39,7 @@ class NoSuchRunError(LedgerError):
     exit_code = 2
 
 
-class Ledger:
+class Ledger(DriftTables):
     """The ledger of a state folder. Made when it is missing, unless `must_exist`."""
 
     def __init__(self, path: Path, *, must_exist: bool = False) -> None:
@@ -202,7 +203,8 @@ class Ledger:
                 )
                 for segment in receipt.segments:
                     counts = to_plain(segment)
-                    counts.pop("lines")
+                    for name in ("lines", "nulls", "unfit", "header"):
+                        counts.pop(name)
                     file = counts.pop("file")
                     file.pop("member")
                     counts.update(file, path=printable(file["path"]))

@@ -2,9 +2,41 @@
 
 from __future__ import annotations
 
-VERSION = 3
+VERSION = 4
 
-TABLES = """
+DRIFT_TABLES = """
+CREATE TABLE profiles (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    run TEXT NOT NULL REFERENCES runs(run),
+    pipeline TEXT NOT NULL,
+    source TEXT NOT NULL,
+    profile TEXT NOT NULL
+) STRICT;
+CREATE INDEX profiles_of ON profiles (pipeline, source);
+CREATE TABLE profiled_files (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    pipeline TEXT NOT NULL,
+    source TEXT NOT NULL,
+    path TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    records INTEGER NOT NULL,
+    UNIQUE (pipeline, source, path, size, mtime_ns)
+) STRICT;
+CREATE TABLE drift (
+    run TEXT NOT NULL REFERENCES runs(run),
+    source TEXT NOT NULL,
+    "column" TEXT,
+    kind TEXT NOT NULL,
+    was TEXT NOT NULL,
+    now TEXT NOT NULL,
+    message TEXT NOT NULL,
+    on_drift TEXT NOT NULL
+) STRICT;
+"""
+"""What the files of committed runs were like, and what was new about those of a run."""
+
+TABLES = f"""
 CREATE TABLE runs (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     run TEXT NOT NULL UNIQUE,
@@ -28,7 +60,7 @@ CREATE TABLE stages (
     status TEXT NOT NULL,
     read INTEGER, added INTEGER, written INTEGER, rejected INTEGER, dropped INTEGER,
     made INTEGER NOT NULL, taken INTEGER NOT NULL, dead INTEGER NOT NULL, retried INTEGER NOT NULL,
-    dropped_by TEXT NOT NULL, added_by TEXT NOT NULL, rejected_by TEXT NOT NULL DEFAULT '{}',
+    dropped_by TEXT NOT NULL, added_by TEXT NOT NULL, rejected_by TEXT NOT NULL DEFAULT '{{}}',
     seconds REAL NOT NULL,
     PRIMARY KEY (run, position)
 ) STRICT;
@@ -80,10 +112,12 @@ CREATE TABLE outputs (
     bytes INTEGER NOT NULL,
     changed INTEGER NOT NULL
 ) STRICT;
+{DRIFT_TABLES}
 """
 
 MIGRATIONS = {
     1: "ALTER TABLE stages ADD COLUMN rejected_by TEXT NOT NULL DEFAULT '{}';",
     2: "ALTER TABLE runs ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0;",
+    3: DRIFT_TABLES,
 }
 """What makes of a ledger of a version one of the next."""

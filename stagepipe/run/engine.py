@@ -25,6 +25,7 @@ from stagepipe.record.ledger import Ledger
 from stagepipe.run import WORKER_MODULES, barrier, layers
 from stagepipe.run.caps import limits_of, usable_cores
 from stagepipe.run.commit import Commit, part_of, place_of
+from stagepipe.run.drifting import SourceDrift, failure
 from stagepipe.run.fanout import FanOut
 from stagepipe.run.flusher import Flusher, flusher
 from stagepipe.run.holding import signals_held_back
@@ -112,6 +113,7 @@ class _Run:
         self.spool = spool_of(self.pipeline)
         self.receipts = dict(plan.receipts)
         self.exceeded: list[str] = []
+        self.drift: Sequence[SourceDrift] = ()
         self.commit: Commit | None = None
 
     def to_the_end(self) -> RunResult:
@@ -121,6 +123,7 @@ class _Run:
             self.spool.folder.mkdir(parents=True, exist_ok=True)
             self.spool.clean()
             self.stages()
+            self.journal.note_profiles(self.drift)
             current = {task.key for layer in self.plan.layers for task in layer.tasks}
             self.spool.forget(self.spool.receipts().keys() - current)
         except Interrupted as interruption:
@@ -205,9 +208,10 @@ class _Run:
             raise barrier.task_error(failures)
 
     def _barrier(self, stage: StagePlan, receipts: Sequence[Receipt]) -> Rows:
-        """Collect the rejects, check the sum and the budgets.
+        """Collect the rejects, check the sum, the budgets, and what is new about the files.
 
-        Raises BalanceError, BudgetError, or TaskError when the parts do not fit together.
+        Raises BalanceError, BudgetError, DriftError, or TaskError when the parts do not fit
+        together.
         """
         for receipt in receipts:
             balance.check_receipt(receipt)
@@ -218,12 +222,16 @@ class _Run:
             barrier.check_unchanged(self.pipeline.folder, self.plan.input_files)
         barrier.check_whole_files(receipts)
         barrier.check_columns(stage.work, receipts, self.plan.chunks)
+        if stage.name == self.plan.stages[0].name:
+            self.drift = self.journal.note_drift(receipts)
         dead = dict(_dead_letters(receipts))
         errors = self.pipeline.errors_of(stage.declared)
         if exceeded := barrier.over_budget(errors, receipts, dead):
             if not self.policy.keep_going:
                 raise BudgetError(exceeded, BUDGET_HINT)
             self.exceeded.append(exceeded)
+        if drifted := failure(self.drift):
+            raise drifted
         return rows
 
     def _flush(

@@ -22,6 +22,7 @@ from stagepipe.plan.work import Role
 from stagepipe.record import balance, rejects
 from stagepipe.record.ledger import Ledger, LedgerError
 from stagepipe.record.tracebacks import Tracebacks
+from stagepipe.run.drifting import Noted, SourceDrift, drift
 from stagepipe.run.holding import signals_held_back
 from stagepipe.run.result import RunResult, StageResult
 
@@ -51,6 +52,7 @@ class Journal:
         self._read: set[str] = set()
         self._noted: set[tuple[str, int]] = set()
         self._rejects: Path | None = None
+        self._drift: list[Noted] = []
         self._tracebacks = Tracebacks(self._pipeline.state_path, self.run)
 
     @property
@@ -127,6 +129,27 @@ class Journal:
                 path = printable(segment.file.path)
                 log.warning("dead letter: %s: %s", path, segment.dead, extra={"file": path})
 
+    def note_drift(self, receipts: Sequence[Receipt]) -> list[SourceDrift]:
+        """See and tell what is new about the files that the first stage read. A ledger that cannot
+        be read knows of nothing before them."""
+        found: list[SourceDrift] = []
+        with self._history():
+            found = drift(self.plan, self._ledger, receipts)
+            self._drift = [noted for each in found for noted in each.noted]
+            self._ledger.add_drift(self.run, [(n.change, n.on_drift) for n in self._drift])
+        for noted in self._drift:
+            if noted.on_drift != "accept":
+                message, source = noted.change.message, noted.change.source
+                log.warning("drift: %s", message, extra={"source": source})
+        return found
+
+    def note_profiles(self, found: Sequence[SourceDrift]) -> None:
+        """All is committed: the next run's files are compared with those of this one."""
+        with self._history():
+            for each in found:
+                name, pipeline = each.source.name, self._pipeline.name
+                self._ledger.add_profile(self.run, pipeline, name, each.profile, each.files)
+
     def collected_rejects(self, path: Path) -> None:
         """The rejects of a stage stand in this file."""
         self._rejects = path
@@ -195,6 +218,7 @@ class Journal:
             stages=(*self._stages, *not_started),
             outputs=tuple(self._outputs),
             rejects=self._relative(self._rejects) if self._rejects else None,
+            drift=tuple(noted for noted in self._drift if noted.on_drift != "accept"),
             seconds=time.monotonic() - self._begin,
             error=error,
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 OFFSET_BITS = 44
 """A file has less than 16 TiB, so that its number in the chunk fits beside a byte offset in it."""
+
+UNFIT = ("type", "encoding")
+"""Reasons of rejects which say that a value is none of its column."""
 
 
 class LateDeath(Exception):  # noqa: N818 - of a segment: see DeadSegment
@@ -48,6 +52,7 @@ class ChunkReading:
     ) -> None:
         self.counts: list[SegmentCount] = []
         self.rejects: list[tuple[int, Reject]] = []
+        self._headers: dict[tuple[str, ...], int] = {}
         self._work, self._chunk, self._clock = work, chunk, clock
         self._how = work.sources[chunk.source]
         self._reader: Reader = plugins.reader(self._how.reader)
@@ -55,6 +60,11 @@ class ChunkReading:
         self._dead = dead
         self._held: list[pa.Table] = []
         self._size = 0
+
+    @property
+    def headers(self) -> tuple[tuple[str, ...], ...]:
+        """The headers that the counts speak of."""
+        return tuple(self._headers)
 
     def tables(self) -> Iterator[pa.Table]:
         """The rows, in tables of about as many bytes as a chunk has; one, empty perhaps, at least.
@@ -143,7 +153,13 @@ class ChunkReading:
             rejected=count.rejected + len(result.rejects),
             lines=count.lines + result.lines,
             sha256=sha256,
+            nulls=_added(count.nulls, [column.null_count for column in result.table.columns]),
+            unfit=_unfit(count.unfit, result.rejects),
+            header=self._number(result.header),
         )
+
+    def _number(self, header: tuple[str, ...] | None) -> int | None:
+        return None if header is None else self._headers.setdefault(header, len(self._headers))
 
     def _taken(self) -> pa.Table:
         """What is held back, as one table."""
@@ -153,6 +169,25 @@ class ChunkReading:
         if held:
             return pa.concat_tables(held)
         return no_rows(self._work.table, with_records=self._with_records)
+
+
+def _added(before: Sequence[int], now: Sequence[int]) -> tuple[int, ...]:
+    return tuple(map(sum, zip(before, now, strict=True))) if before else tuple(now)
+
+
+def _unfit(before: Mapping[str, int], rejects: Sequence[Reject]) -> Mapping[str, int]:
+    """How many rejects each column has whose value was none of its type, with those before."""
+    if not rejects:
+        return before
+    found = Counter(before)
+    for reject in rejects:
+        if reject.column is not None and reject.reason in UNFIT:
+            found[reject.column] += 1
+        for word in (reject.also or "").split(", "):
+            column, _, reason = word.rpartition(":")
+            if column and reason in UNFIT:
+                found[column] += 1
+    return dict(found)
 
 
 def moved(reject: Reject, offset: int, lines: int) -> Reject:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stagepipe.errors import StagepipeError
 from stagepipe.model import Output, Rows, to_plain
+
+if TYPE_CHECKING:
+    from stagepipe.run.drifting import Noted
 
 NO_ROWS = Rows()
 
@@ -39,7 +42,8 @@ class StageResult:
 @dataclass(frozen=True, slots=True)
 class RunResult:
     """What became of a run. `error` is what ended it, None when it succeeded; `rejects` is the
-    path of the rejected records, relative to the pipeline's folder."""
+    path of the rejected records, relative to the pipeline's folder; `drift` is what was new about
+    the files, but for what is accepted."""
 
     run: str | None
     pipeline: str | None
@@ -51,6 +55,7 @@ class RunResult:
     stages: tuple[StageResult, ...] = ()
     outputs: tuple[Output, ...] = ()
     rejects: str | None = None
+    drift: tuple[Noted, ...] = ()
     seconds: float = 0.0
     error: StagepipeError | None = None
 
@@ -76,6 +81,14 @@ class RunResult:
             "stages": [stage.to_plain() for stage in self.stages],
             "outputs": outputs,
             "rejects": self.rejects,
+            "drift": [
+                {
+                    **to_plain(noted.change),
+                    "message": noted.change.message,
+                    "on_drift": noted.on_drift,
+                }
+                for noted in self.drift
+            ],
             "seconds": self.seconds,
             "error": error,
         }

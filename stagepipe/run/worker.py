@@ -195,6 +195,7 @@ def _made(
         ingredients=task.ingredients,
         input_sha256=order.input_sha256,
         duplicates=sum(reject.is_duplicate for reject in tally.rejects),
+        headers=reading.headers if reading else (),
     )
     rejects_file = None
     if rejects:

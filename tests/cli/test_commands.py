@@ -29,8 +29,8 @@ def test_the_whole_way_by_json(project) -> None:
     """run, runs, show and rejects tell one story, each in one JSON value."""
     result = project.json("run", "-q")
     assert set(result) == {
-        "run", "pipeline", "status", "rows", "files", "stages", "outputs", "rejects", "seconds",
-        "error",
+        "run", "pipeline", "status", "rows", "files", "stages", "outputs", "rejects", "drift",
+        "seconds", "error",
     }  # fmt: skip
     assert result["status"] == "succeeded"
     assert result["error"] is None
@@ -239,7 +239,7 @@ def test_plugins_lists_steps_and_what_is_broken(project) -> None:
     names = {plugin["name"]: plugin for plugin in found}
     assert names["built-in"]["readers"] == ["csv"]
     assert [option["name"] for option in names["built-in"]["sink_options"]["csv"]] == [
-        *("delimiter", "null_value", "header"),
+        *("delimiter", "null_value", "header", "escape_formulas"),
     ]
     (step,) = names["extras.py"]["steps"]
     assert step["summary"] == "Say it louder."

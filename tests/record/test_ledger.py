@@ -125,9 +125,12 @@ def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     assert "only history is lost" in (caught.value.hint or "")
 
 
+NO_DRIFT = "DROP TABLE profiles; DROP TABLE profiled_files; DROP TABLE drift;"
+NO_SKIPPED = f"{NO_DRIFT} ALTER TABLE runs DROP COLUMN skipped;"
 OLDER = {
-    1: "ALTER TABLE stages DROP COLUMN rejected_by; ALTER TABLE runs DROP COLUMN skipped;",
-    2: "ALTER TABLE runs DROP COLUMN skipped;",
+    1: f"{NO_SKIPPED} ALTER TABLE stages DROP COLUMN rejected_by;",
+    2: NO_SKIPPED,
+    3: NO_DRIFT,
 }
 
 
@@ -144,6 +147,7 @@ def test_a_ledger_of_an_older_version_is_read_and_goes_on(tmp_path: Path, versio
     with Ledger(path, must_exist=True) as ledger:
         assert ledger.stages("r1")[0]["rejected_by"] == before
         assert run_object(ledger.run("r1"))["files"]["skipped"] == 0
+        assert ledger.drift("r1") == []
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (version,)
     for run in ("r2", "r3"):

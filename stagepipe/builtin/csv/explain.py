@@ -30,13 +30,15 @@ class Layout:
     the file's fields, or None when the file lacks it; `width` is the number of fields.
     Where `void` is given, the last field is only there because each record ends with a delimiter,
     and that has to be true of its text. `usual` is how many fields header or first record have, by
-    which it is told where reading goes on after a quote that nothing closes."""
+    which it is told where reading goes on after a quote that nothing closes. `header` has the names
+    of the file's columns."""
 
     spec: TableSpec
     positions: tuple[int | None, ...]
     width: int
     void: Callable[[str], bool] | None = None
     usual: int = 0
+    header: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

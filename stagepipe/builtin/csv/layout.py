@@ -14,6 +14,9 @@ from stagepipe.builtin.csv.explain import Layout
 from stagepipe.builtin.csv.margins import Top, top
 from stagepipe.contracts import DeadSegment, TableSpec
 
+MOST_KEPT = 10_000
+"""Columns of one file beyond the schema: each costs each chunk of all the other files, too."""
+LONGEST_SHOWN = 60
 _WAY_OUT = 'mend the header, or set extra_columns = "ignore"'
 
 
@@ -84,7 +87,7 @@ def _by_name(header: Sequence[str], spec: TableSpec, dialect: Dialect) -> Layout
         places.setdefault(name, position)
     positions = tuple(places.get(column.header) for column in spec.columns)
     void = dialect.notation.is_void if _is_last_void(header, spec) else None
-    return Layout(spec, positions, len(header), void)
+    return Layout(spec, positions, len(header), void, header=tuple(header))
 
 
 def _extra(header: Sequence[str], spec: TableSpec, dialect: Dialect) -> list[str]:
@@ -99,13 +102,14 @@ def _extra(header: Sequence[str], spec: TableSpec, dialect: Dialect) -> list[str
     missing = [c.header for c in spec.columns if not c.is_extra and c.header not in times]
     refused = missing if spec.missing_columns == "refuse" else []
     if refused and len(header) == 1 and len(declared) > 1:
+        delimiter = dialect.structure.delimiter.decode()
         raise DeadSegment(
-            f"the header {header[0]!r} has no delimiter {dialect.structure.delimiter.decode()!r}: "
+            f"the header {_short(header[0])} has no delimiter {delimiter!r}: "
             "set 'delimiter' in [source.csv]"
         )
     if refused:
         near = difflib.get_close_matches(refused[0], beyond, 1)
-        hint = f"; did the supplier rename it to {near[0]!r}?" if near else ""
+        hint = f"; did the supplier rename it to {_short(near[0])}?" if near else ""
         raise DeadSegment(f"the header lacks {_listed(refused)}{hint}")
     if beyond and spec.extra_columns == "refuse":
         raise DeadSegment(
@@ -128,6 +132,11 @@ def _check_names(
     named: Sequence[str], beyond: Sequence[str], times: Mapping[str, int], spec: TableSpec
 ) -> None:
     """Columns that are kept have names, each one of its own. Raises DeadSegment."""
+    if len(beyond) > MOST_KEPT:
+        raise DeadSegment(
+            f"the header has {len(beyond):,} columns beyond the schema, and no more than "
+            f'{MOST_KEPT:,} of a file are kept: look at it, or set extra_columns = "ignore"'
+        )
     if "" in beyond:
         raise DeadSegment(
             f"column {named.index('') + 1} of the header has no name, under which it could be "
@@ -140,7 +149,7 @@ def _check_names(
         raise DeadSegment(
             f"the header has {_listed(clashing)}, and another column of the table is called so: "
             f'name it in [schema.columns], as in other_name = {{ type = "string", name = '
-            f'{clashing[0]!r} }}, or set extra_columns = "ignore"'
+            f'{_short(clashing[0])} }}, or set extra_columns = "ignore"'
         )
 
 
@@ -153,7 +162,12 @@ def _no_room(spec: TableSpec) -> str:
     )
 
 
+def _short(name: str) -> str:
+    """A name as a message has it; one of a file that is no CSV may be as long as the file."""
+    return repr(name if len(name) <= LONGEST_SHOWN else f"{name[: LONGEST_SHOWN - 1]}…")
+
+
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:5])
+    shown = ", ".join(_short(name) for name in names[:5])
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return f"{'columns' if len(names) > 1 else 'column'} {shown}{more}"

@@ -121,7 +121,7 @@ class CsvReader:
         result = _read_any(body, start, layout, dialect, with_places)
         if end < len(text):
             result = replace(result, lines=count_lines(text))
-        return in_file(result, of_file)
+        return in_file(replace(result, header=layout.header), of_file)
 
     def first_lines(self, path: Path, cuts: Sequence[int]) -> list[int]:
         """The physical line (from 1) that begins at each of the cuts."""

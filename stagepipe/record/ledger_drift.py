@@ -1,0 +1,85 @@
+"""The part of the ledger that says what sources were like, and what was new about them."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from stagepipe.model import printable, to_plain
+from stagepipe.record.drift import Change, FileFacts, Profile
+
+Row = dict[str, Any]
+
+
+class DriftTables(ABC):
+    """The tables `drift`, `profiles` and `profiled_files` of a ledger."""
+
+    @abstractmethod
+    def _writing(self) -> AbstractContextManager[None]: ...
+    @abstractmethod
+    def _insert(self, table: str, **columns: Any) -> None: ...
+    @abstractmethod
+    def _rows(self, query: str, *values: Any) -> list[Row]: ...
+
+    def add_drift(self, run: str, changes: Iterable[tuple[Change, str]]) -> None:
+        """Note what is new about the files of a run, each change with its `on_drift`."""
+        with self._writing():
+            for change, on_drift in changes:
+                about = {**to_plain(change), "message": change.message, "on_drift": on_drift}
+                self._insert("drift", run=run, **about)
+
+    def add_profile(
+        self, run: str, pipeline: str, source: str, profile: Profile, files: Iterable[FileFacts]
+    ) -> None:
+        """Note what the new files of a source were like in a run that was committed: the next one
+        is compared with that."""
+        with self._writing():
+            self._insert(
+                "profiles",
+                run=run,
+                pipeline=pipeline,
+                source=source,
+                profile=json.dumps(to_plain(profile)),
+            )
+            for facts in files:
+                self._insert(
+                    "profiled_files",
+                    pipeline=pipeline,
+                    source=source,
+                    path=facts.file.path,
+                    size=facts.file.size,
+                    mtime_ns=facts.file.mtime_ns,
+                    records=facts.records,
+                )
+
+    def drift(self, run: str) -> list[Row]:
+        """What was new about the files of a run; nothing in ledgers from before version 4."""
+        if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'drift'"):
+            return []
+        return self._rows(
+            'SELECT source, "column", kind, was, now, message, on_drift FROM drift WHERE run = ? '
+            "ORDER BY rowid",
+            run,
+        )
+
+    def profile(self, pipeline: str, source: str) -> Profile | None:
+        """What the files of a source were like that were new to the last committed run with any."""
+        found = self._rows(
+            "SELECT profile FROM profiles WHERE pipeline = ? AND source = ? "
+            "ORDER BY number DESC LIMIT 1",
+            *(pipeline, printable(source)),
+        )
+        return Profile(**json.loads(found[0]["profile"])) if found else None
+
+    def profiled_files(self, pipeline: str, source: str) -> dict[tuple[str, int, int], int]:
+        """The records of each file of a source that a committed run has read (path, size,
+        mtime_ns), the latest first."""
+        rows = self._rows(
+            "SELECT path, size, mtime_ns, records FROM profiled_files "
+            "WHERE pipeline = ? AND source = ? ORDER BY number DESC",
+            *(pipeline, printable(source)),
+        )
+        return {(row["path"], row["size"], row["mtime_ns"]): row["records"] for row in rows}

@@ -132,7 +132,7 @@ def cut(
     """What comes out of a stream, which begins at `start` of a file that begins with `head`;
     `is_whole` says that the file ends with it."""
     first, data = start, b""
-    while block := stream.read(max(size, len(data))):
+    while block := stream.read(_more(size, len(data))):
         data += block
         is_long = len(data) > LONGEST_RECORD
         end = reader.boundary(
@@ -151,6 +151,14 @@ def cut(
             data = rest
     if data or start == first:
         yield Portion(data, head or data[:HEAD_BYTES], start, is_whole, is_streamed=True)
+
+
+def _more(size: int, held: int) -> int:
+    """How much to read to what is held back: as much again, so that a long record is looked at few
+    times, but no more than it takes to see that it is too long."""
+    if not held <= LONGEST_RECORD >= size:
+        return max(size, held)
+    return min(max(size, held), LONGEST_RECORD + 1 - held)
 
 
 @contextmanager

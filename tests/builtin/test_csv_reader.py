@@ -9,7 +9,7 @@ from itertools import pairwise
 import pyarrow as pa
 import pytest
 
-from stagepipe.builtin.csv import convert, reader
+from stagepipe.builtin.csv import convert, cutting, reader
 from stagepipe.builtin.csv.reader import CsvReader
 from stagepipe.builtin.csv.structure import Structure
 from stagepipe.contracts import ColumnSpec, DeadSegment, TableSpec
@@ -613,6 +613,18 @@ def test_line_ends_and_the_end_of_the_data_hold_no_record(offset):
     """An offset into these was not made from places."""
     with pytest.raises(ValueError, match=f"no record begins at byte {offset}"):
         CsvReader().records_at(b"a,b\r\n1,x\n", b"a,b\r\n1,x\n", [offset], OPTIONS)
+
+
+def test_a_file_with_a_record_that_nobody_can_hold_is_not_cut(tmp_path, monkeypatch):
+    """All of it is dead or none: a part of it beside would fail the stage."""
+    monkeypatch.setattr(cutting, "LONGEST_RECORD", 1000)
+    path = tmp_path / "f.csv"
+    for length, is_cut in ((900, True), (1200, False)):
+        data = b"a,b\n" + b"1,x\n" * 100 + b"2," + b"x" * length + b"\n" + b"3,x\n" * 500
+        path.write_bytes(data)
+        cuts = CsvReader().cuts(path, len(data), 100, OPTIONS)
+        assert bool(cuts) is is_cut
+        assert all(data[cut - 1 : cut] == b"\n" for cut in cuts)
 
 
 def test_the_lines_that_begin_at_cuts(tmp_path):

@@ -16,6 +16,8 @@ from stagepipe.contracts import DeadSegment
 
 HEAD_BYTES = 2**20
 """How much of a file's beginning is sure to be at hand with each of its segments."""
+LONGEST_RECORD = 2**26
+"""A record that is so much longer than a chunk is not looked for to its end."""
 
 
 def cuts(
@@ -23,7 +25,8 @@ def cuts(
 ) -> list[int]:
     """Record boundaries that cut a file into pieces of at most `chunk_size` bytes, where the
     records allow it; a larger record stays in one piece, and so do the lines up to the header and
-    the first record, and the footer with what is before it."""
+    the first record, and the footer with what is before it. None for a file with a record that is
+    `LONGEST_RECORD` longer: it is read in portions, so that all of it is dead or none."""
     found: list[int] = []
     start = 0
     with path.open("rb") as file:
@@ -36,9 +39,12 @@ def cuts(
         # Of a file that goes on nobody knows whether a quote is closed.
         is_whole = fstat(file.fileno()).st_size <= size
         while end - start > chunk_size:
-            boundary = _boundary(file, max(start, body), end, start + chunk_size, structure)
+            first, limit = max(start, body), start + chunk_size
+            boundary = _boundary(file, first, end, limit, structure, chunk_size + LONGEST_RECORD)
+            if boundary is None:
+                return []
             if boundary >= end and is_whole:
-                boundary = _after_open_quote(file, max(start, body), end, width, structure)
+                boundary = _after_open_quote(file, first, end, width, structure)
             if boundary >= end:
                 break
             found.append(boundary)
@@ -75,7 +81,7 @@ def pieces(data: bytes, start: int, size: int, structure: Structure, width: int)
     cut where reading goes on after a quote that nothing closes, by the number of fields."""
     file = io.BytesIO(data)
     while start < len(data):
-        end = _boundary(file, start, len(data), start + size, structure)
+        end = _boundary(file, start, len(data), start + size, structure) or len(data)
         if end == len(data):
             end = _resumed(data, start, width, structure) or end
         yield data[start:end]
@@ -123,9 +129,11 @@ def _footer_start(file: BinaryIO, size: int, lines: int) -> int:
     return size
 
 
-def _boundary(file: BinaryIO, start: int, size: int, limit: int, structure: Structure) -> int:
+def _boundary(
+    file: BinaryIO, start: int, size: int, limit: int, structure: Structure, most: int | None = None
+) -> int | None:
     """The last record boundary after `start` and up to `limit`; where there is none, within
-    twice as many bytes, and so on."""
+    twice as many bytes, and so on; None where there is none within `most` bytes."""
     length = max(limit - start, 1)
     while start < size:
         file.seek(start)
@@ -135,7 +143,10 @@ def _boundary(file: BinaryIO, start: int, size: int, limit: int, structure: Stru
             return start + boundary
         if start + len(data) >= size or not data:
             break
-        length *= 2
+        if most is not None and length >= most:
+            return None
+        length = 2 * length if most is None else min(2 * length, most)
+        del data  # the next ones are read in its stead
     return size
 
 

@@ -25,6 +25,7 @@ from stagepipe.builtin.csv.explain import (
     take_apart,
     unfit_records,
 )
+from stagepipe.builtin.csv.kinds import other_kind
 from stagepipe.builtin.csv.layout import extra_columns, layout_of
 from stagepipe.builtin.csv.lines import count_lines, first_lines
 from stagepipe.builtin.csv.margins import footer_start, top
@@ -107,12 +108,18 @@ class CsvReader:
         """The segment's records as a table, and those that are bad as rejects."""
         dialect = Dialect.of(options)
         is_start = segment.start == 0
-        codec = codec_of(data if is_start else head, dialect.codec)
+        raw_head = data if is_start else head
+        codec = codec_of(raw_head, dialect.codec)
         of_file = transcoded(data, codec, is_start=is_start)
         text = of_file.text
         head = text if is_start else transcoded(head, codec).text
-        beginning = top(head, dialect.structure, dialect.margins)
-        layout = layout_of(head, beginning, spec, dialect)
+        try:
+            beginning = top(head, dialect.structure, dialect.margins)
+            layout = layout_of(head, beginning, spec, dialect)
+        except DeadSegment as error:
+            if (kind := other_kind(raw_head)) is None:
+                raise
+            raise DeadSegment(f"it is no CSV file: it begins as {kind}") from error
         start = beginning.start if is_start else 0
         end = len(text)
         if dialect.margins.skip_footer and is_last:

@@ -1,0 +1,27 @@
+"""What a file is that was taken for CSV, by how it begins: a person then knows what to do."""
+
+from __future__ import annotations
+
+_BEGINNINGS = (
+    (b"PK\x03\x04", "a zip does, or an Excel file: save it as CSV, or call the zip .zip"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel file does: save it as CSV"),
+    (b"\x1f\x8b", "a gzip file does: its name has to end in .gz"),
+    (b"BZh", "a bzip2 file does: its name has to end in .bz2"),
+    (b"\xfd7zXZ\0", "an xz file does: its name has to end in .xz"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard file does: its name has to end in .zst"),
+    (b"\x89PNG", "a picture (PNG) does"),
+    (b"\xff\xd8\xff", "a picture (JPEG) does"),
+    (b"GIF8", "a picture (GIF) does"),
+    (b"%PDF-", "a PDF does: ask for the data as CSV"),
+    (b"PAR1", "a Parquet file does"),
+    (b"SQLite format 3\0", "an SQLite database does"),
+    (b"<?xml", "XML does"),
+    (b"<!DOCTYPE", "a web page does: perhaps the error of a server was saved"),
+    (b"<html", "a web page does: perhaps the error of a server was saved"),
+)
+"""From the specifications of the formats; most are in the lists of file(1) too."""
+
+
+def other_kind(head: bytes) -> str | None:
+    """What begins like a file that is no CSV, if anything that is known does."""
+    return next((words for start, words in _BEGINNINGS if head.startswith(start)), None)

@@ -16,8 +16,9 @@ from benchmarks.measure import PeakSampler
 SIZE = 10**9
 BLOCK = 10**6
 MOST_BYTES = 10**9
-"""Of the parent and two workers together, with chunks of 32 MB. For a line 0.5 GB were measured, and
-0.9 GB where reading goes on behind a quote, with the 64 MiB that were looked at as one portion."""
+"""Of the parent and two workers together, with chunks of 32 MB. For a line 0.5 GB were measured,
+and 0.9 GB where reading goes on behind a quote, with the 64 MiB that were looked at as one
+portion."""
 RECORDS = b"".join(b"%d,word\n" % number for number in range(10, 10_000_010, 1000)) * 1000
 """About 100 MB, which follow on the line."""
 pytestmark = pytest.mark.timeout(1800)

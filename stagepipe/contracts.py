@@ -264,6 +264,22 @@ class Reader(Protocol):
         is as in `read`."""
         ...
 
+    def records_in(
+        self, data: bytes, head: bytes, options: Mapping[str, Any]
+    ) -> Sequence[tuple[bytes, bool]]:
+        """The records in some bytes that stand where a record of the file could, each without its
+        end, and whether each of its quotes is closed; `head` is as in `read`. Raises DeadSegment
+        where that cannot be told."""
+        ...
+
+    def copy_with(
+        self, head: bytes, records: Sequence[bytes], options: Mapping[str, Any]
+    ) -> tuple[bytes, Sequence[int]]:
+        """A file that begins as `head` does, which is the beginning of another, and has these
+        records after that, and where in it each of them begins. It goes on behind the last one,
+        so that no segment of it up to there ends the file. Raises DeadSegment."""
+        ...
+
 
 class ExecutorFactory(Protocol):
     """Makes the `concurrent.futures.Executor` that runs the workers."""

@@ -29,6 +29,7 @@ from stagepipe.builtin.csv.kinds import other_kind
 from stagepipe.builtin.csv.layout import extra_columns, layout_of
 from stagepipe.builtin.csv.lines import count_lines, first_lines
 from stagepipe.builtin.csv.margins import footer_start, top
+from stagepipe.builtin.csv.mending import copy_with, records_in
 from stagepipe.builtin.csv.parsing import failed_rows, typed_table
 from stagepipe.builtin.csv.plain import plain_copy
 from stagepipe.builtin.csv.returning import DISAGREEMENT, from_copy, in_file, records_at, texts
@@ -151,6 +152,20 @@ class CsvReader:
     ) -> list[list[str | None]]:
         """What stands in the records for each of the spec's columns, as rejects have it."""
         return texts(records, head, spec, Dialect.of(options))
+
+    def records_in(
+        self, data: bytes, head: bytes, options: Mapping[str, Any]
+    ) -> list[tuple[bytes, bool]]:
+        """The records in the bytes, each without its end, and whether its quotes are closed."""
+        dialect = Dialect.of(options)
+        beginning = transcoded(head, codec_of(head, dialect.codec)).text
+        return records_in(_text(data, head, dialect), beginning, dialect)
+
+    def copy_with(
+        self, head: bytes, records: Sequence[bytes], options: Mapping[str, Any]
+    ) -> tuple[bytes, list[int]]:
+        """A file with the beginning of another and these records, and where each begins."""
+        return copy_with(head, records, Dialect.of(options))
 
 
 def _text(data: bytes, head: bytes, dialect: Dialect) -> Transcoded:

@@ -83,13 +83,15 @@ class Rows:
 @dataclass(frozen=True, slots=True)
 class InputFile:
     """One input file as the plan saw it. A file that looks otherwise later is another file.
-    `member` is the name of a file within a zip; it stands at the end of `path`, too."""
+    `member` is the name of a file within a zip; it stands at the end of `path`, too. `is_mended`
+    says that it is none of a supplier's, but holds records that came back mended."""
 
     path: str
     size: int
     mtime_ns: int
     inode: int
     member: str = ""
+    is_mended: bool = False
 
     @property
     def on_disk(self) -> str:

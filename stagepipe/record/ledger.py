@@ -74,7 +74,7 @@ class Ledger(DriftTables):
         self._db.execute("PRAGMA journal_mode = WAL").close()
         self._db.execute("PRAGMA synchronous = NORMAL")
         with closing(self._db.execute("PRAGMA user_version")) as cursor:
-            version = cursor.fetchone()[0]
+            version = self._version = cursor.fetchone()[0]
         if version == 0:
             self._db.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
         elif version > VERSION:
@@ -83,6 +83,8 @@ class Ledger(DriftTables):
             for old in range(version, VERSION):
                 steps = f"{MIGRATIONS[old]} PRAGMA user_version = {old + 1};"
                 self._db.executescript(f"BEGIN IMMEDIATE; {steps} COMMIT;")
+        if not is_only_read or not version:
+            self._version = VERSION
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -98,9 +100,17 @@ class Ledger(DriftTables):
 
     # -- writing ---------------------------------------------------------------------------------
 
-    def begin_run(self, run: str, pipeline: str, file: str | None, jobs: int, files: int) -> None:
+    def begin_run(
+        self,
+        run: str,
+        pipeline: str,
+        file: str | None,
+        jobs: int,
+        files: int,
+        replay_of: str | None = None,
+    ) -> None:
         """Note that a run begins. Runs of this pipeline that never ended were interrupted: who
-        calls this holds the pipeline's lock."""
+        calls this holds the pipeline's lock. `replay_of` is the run whose rejects it takes up."""
         with self._writing():
             self._db.execute(
                 "UPDATE runs SET status = 'interrupted' WHERE pipeline = ? AND status = ?",
@@ -116,7 +126,22 @@ class Ledger(DriftTables):
                 jobs=jobs,
                 pid=os.getpid(),
                 files=files,
+                replay_of=replay_of,
             )
+
+    def start_over(self, run: str) -> None:
+        """Forget what a run that plans anew has done so far."""
+        with self._writing():
+            for table in ("tasks", "files", "stages", "rejects", "outputs"):
+                self._db.execute(f"DELETE FROM {table} WHERE run = ?", (run,))  # noqa: S608
+
+    def settle(self, run: str, origins: Iterable[tuple[str, str, int]]) -> None:
+        """Note the rejects, by (source, file, byte offset), that a run has settled, also where
+        they stand in the rejects of runs before it."""
+        row = self.run(run)
+        places = [(row["pipeline"], *origin, row["number"]) for origin in origins]
+        with self._writing():
+            self._db.executemany("INSERT OR REPLACE INTO settled VALUES (?, ?, ?, ?, ?)", places)
 
     def end_run(
         self,
@@ -128,11 +153,12 @@ class Ledger(DriftTables):
         dead: int = 0,
         files: int | None = None,
         skipped: int = 0,
+        mended: int = 0,
         rejects: str | None = None,
         error: tuple[str, str | None] | None = None,
     ) -> None:
         """Note how a run ended; `files` are those it came to, where it did not come to all,
-        `skipped` those that it left out."""
+        `skipped` those that it left out; `mended` is how many mended records went through."""
         message, hint = error or (None, None)
         values = {
             "status": status,
@@ -140,6 +166,7 @@ class Ledger(DriftTables):
             "seconds": seconds,
             "dead": dead,
             "skipped": skipped,
+            "mended": mended,
             "rejects": rejects,
             "error": message,
             "hint": hint,
@@ -272,8 +299,10 @@ class Ledger(DriftTables):
 
     def sources(self, run: str) -> list[Row]:
         """What each source gave: files, records, rows, rejects (of steps too) and bytes."""
+        of_sources = "CASE WHEN NOT is_mended THEN path END" if self._version > 3 else "path"
         return self._rows(
-            'SELECT source, count(DISTINCT path) AS files, sum("end" - start) AS bytes, '
+            f"SELECT source, count(DISTINCT {of_sources}) AS files, "  # noqa: S608
+            'sum("end" - start) AS bytes, '
             "sum(records) AS records, sum(rows) AS rows, "
             # Of a run that failed the rejects of steps may not have been collected.
             "max(sum(rejected), (SELECT coalesce(sum(records), 0) FROM rejects "
@@ -295,6 +324,34 @@ class Ledger(DriftTables):
             "ORDER BY source, path",
             run,
         )
+
+    def settled(self, pipeline: str) -> dict[tuple[str, str, int], int]:
+        """The number of the last run that settled a reject, by (source, file, byte offset). It is
+        settled in the rejects of all runs up to that one."""
+        if self._version < 4:
+            return {}
+        rows = self._rows(
+            "SELECT source, path, byte_offset, number FROM settled WHERE pipeline = ?", pipeline
+        )
+        return {(r["source"], r["path"], r["byte_offset"]): r["number"] for r in rows}
+
+    def files(self, run: str) -> dict[tuple[str, str], Row]:
+        """The files that a run read, by (source, path), with size, time and inode."""
+        rows = self._rows(
+            "SELECT DISTINCT source, path, size, mtime_ns, inode FROM files WHERE run = ?", run
+        )
+        return {(row["source"], row["path"]): row for row in rows}
+
+    def last_readings(self, pipeline: str) -> dict[tuple[str, str], Row]:
+        """For each file, by (source, path), the last run that read it, with the file's size, time
+        and inode then, and why it was dead, if it was."""
+        rows = self._rows(
+            "SELECT source, path, size, mtime_ns, inode, files.dead AS dead, run, "
+            "max(number) AS number "
+            "FROM files JOIN runs USING (run) WHERE pipeline = ? GROUP BY source, path",
+            pipeline,
+        )
+        return {(row["source"], row["path"]): row for row in rows}
 
     def tasks(self, run: str) -> list[Row]:
         """The tasks of a run, in order of stage and chunk."""

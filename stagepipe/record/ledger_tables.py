@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 4
+VERSION = 5
 
 DRIFT_TABLES = """
 CREATE TABLE profiles (
@@ -51,7 +51,8 @@ CREATE TABLE runs (
     read INTEGER, added INTEGER, written INTEGER, rejected INTEGER, dropped INTEGER,
     files INTEGER NOT NULL, dead INTEGER NOT NULL DEFAULT 0, skipped INTEGER NOT NULL DEFAULT 0,
     rejects TEXT,
-    error TEXT, hint TEXT
+    error TEXT, hint TEXT,
+    replay_of TEXT, mended INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE stages (
     run TEXT NOT NULL REFERENCES runs(run),
@@ -93,6 +94,7 @@ CREATE TABLE files (
     rows INTEGER NOT NULL,
     rejected INTEGER NOT NULL,
     dead TEXT,
+    is_mended INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (run, path, start, inode)
 ) STRICT;
 CREATE TABLE rejects (
@@ -115,9 +117,24 @@ CREATE TABLE outputs (
 {DRIFT_TABLES}
 """
 
+_SETTLED = """
+CREATE TABLE settled (
+    pipeline TEXT NOT NULL,
+    source TEXT NOT NULL,
+    path TEXT NOT NULL,
+    byte_offset INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    PRIMARY KEY (pipeline, source, path, byte_offset)
+) STRICT;
+"""
+TABLES += _SETTLED
+
 MIGRATIONS = {
     1: "ALTER TABLE stages ADD COLUMN rejected_by TEXT NOT NULL DEFAULT '{}';",
     2: "ALTER TABLE runs ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0;",
     3: DRIFT_TABLES,
+    4: "ALTER TABLE runs ADD COLUMN replay_of TEXT;"
+    "ALTER TABLE runs ADD COLUMN mended INTEGER NOT NULL DEFAULT 0;"
+    f"ALTER TABLE files ADD COLUMN is_mended INTEGER NOT NULL DEFAULT 0;{_SETTLED}",
 }
 """What makes of a ledger of a version one of the next."""

@@ -2,7 +2,8 @@
 
 A worker knows a record's line only from its segment's start. The parent, which has the receipts of
 all segments, adds the lines of those before it, and writes what was rejected, in chunk order, to
-`rejects.parquet` in the run's folder.
+`rejects.parquet` in the run's folder. Beside the fixed columns that file has `mended`, which mended
+file a record came back in, and `by_step`, whether it was a step that rejected it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from stagepipe.errors import TaskError
 from stagepipe.model import Receipt, Reject, SegmentCount, printable
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 
 COLUMNS = Reject._fields
 BATCH_ROWS = 10_000
+
+
+class Noted(NamedTuple):
+    """A reject with what is known of it beside the fixed columns."""
+
+    reject: Reject
+    mended: str | None
+    by_step: bool
 
 
 def write_task_rejects(path: Path, rejects: Sequence[tuple[int, Reject]]) -> None:
@@ -51,11 +60,13 @@ def collect(spool: Spool, receipts: Iterable[Receipt], path: Path) -> int:
         for receipt in receipts:
             if not receipt.rows.rejected:
                 continue
-            starts = [bases[s.file.path, s.start] for s in segments.get(receipt.chunk, ())]
-            table = _placed(_read_task(spool, receipt), receipt, starts)
+            inside = segments.get(receipt.chunk, ())
+            starts = [bases[s.file.path, s.start] for s in inside]
+            mended = [Path(s.file.path).stem if s.file.is_mended else None for s in inside]
+            table = _placed(_read_task(spool, receipt), receipt, starts, mended)
             if writer is None:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                writer = pq.ParquetWriter(temporary, _schema(), compression="zstd")
+                writer = pq.ParquetWriter(temporary, table.schema, compression="zstd")
             writer.write_table(table)
             written += table.num_rows
     finally:
@@ -68,14 +79,20 @@ def collect(spool: Spool, receipts: Iterable[Receipt], path: Path) -> int:
 
 def read(path: Path, source: str | None = None) -> Iterator[Reject]:
     """The rejects of a run, in order, perhaps of one source only. Bounded memory."""
+    return (noted.reject for noted in read_noted(path, source))
+
+
+def read_noted(path: Path, source: str | None = None) -> Iterator[Noted]:
+    """The same, with what is known of each beside the fixed columns."""
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(BATCH_ROWS):
             for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                reject = Reject(*row)
+                reject = Reject(*row[: len(COLUMNS)])
+                mended, by_step = row[len(COLUMNS) :] or (None, True)  # as older versions wrote it
                 if source is None or reject.source == source:
-                    yield reject
+                    yield Noted(reject, mended, by_step)
 
 
 def count(path: Path, stage: str) -> dict[tuple[str, str | None, str], int]:
@@ -125,6 +142,9 @@ def _first_lines(receipts: Sequence[Receipt]) -> dict[tuple[str, int], int | Non
     bases: dict[tuple[str, int], int | None] = {}
     for path, segments in by_file.items():
         segments.sort(key=lambda segment: segment.start)
+        if segments[0].file.is_mended:  # its rejects have the lines of the records themselves
+            bases.update({(path, segment.start): 0 for segment in segments})
+            continue
         lines: int | None = 0 if segments[0].start == 0 else None
         bases[path, segments[0].start] = lines
         for before, after in pairwise(segments):
@@ -153,14 +173,18 @@ def _read_task(spool: Spool, receipt: Receipt) -> pa.Table:
     return table
 
 
-def _placed(table: pa.Table, receipt: Receipt, starts: Sequence[int | None]) -> pa.Table:
+def _placed(
+    table: pa.Table,
+    receipt: Receipt,
+    starts: Sequence[int | None],
+    mended: Sequence[str | None],
+) -> pa.Table:
     import pyarrow as pa
 
+    segments = table["segment"].to_pylist()
     lines = [
         None if line is None or starts[segment] is None else line + (starts[segment] or 0)
-        for segment, line in zip(
-            table["segment"].to_pylist(), table["line"].to_pylist(), strict=True
-        )
+        for segment, line in zip(segments, table["line"].to_pylist(), strict=True)
     ]
     # The stage may have had another name when the part was made.
     stages = [receipt.stage] * table.num_rows
@@ -169,4 +193,13 @@ def _placed(table: pa.Table, receipt: Receipt, starts: Sequence[int | None]) -> 
         field = placed.schema.field(name)
         index = placed.schema.get_field_index(name)
         placed = placed.set_column(index, field, pa.array(values, field.type))
-    return placed
+    came_back = [
+        mended[segment] if offset is not None else None
+        for segment, offset in zip(segments, table["byte_offset"].to_pylist(), strict=True)
+    ]
+    # Those of the steps stand last, with duplicates among them perhaps.
+    by_steps = sum(receipt.rejected_by.values())
+    by_reader = table.num_rows - (by_steps and by_steps + receipt.duplicates)
+    by_step = [row >= by_reader for row in range(table.num_rows)]
+    placed = placed.append_column("mended", pa.array(came_back, pa.string()))
+    return placed.append_column("by_step", pa.array(by_step, pa.bool_()))

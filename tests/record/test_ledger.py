@@ -125,12 +125,17 @@ def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     assert "only history is lost" in (caught.value.hint or "")
 
 
-NO_DRIFT = "DROP TABLE profiles; DROP TABLE profiled_files; DROP TABLE drift;"
+NO_REPLAY = (
+    "ALTER TABLE runs DROP COLUMN replay_of; ALTER TABLE runs DROP COLUMN mended;"
+    "ALTER TABLE files DROP COLUMN is_mended; DROP TABLE settled;"
+)
+NO_DRIFT = f"{NO_REPLAY} DROP TABLE profiles; DROP TABLE profiled_files; DROP TABLE drift;"
 NO_SKIPPED = f"{NO_DRIFT} ALTER TABLE runs DROP COLUMN skipped;"
 OLDER = {
     1: f"{NO_SKIPPED} ALTER TABLE stages DROP COLUMN rejected_by;",
     2: NO_SKIPPED,
     3: NO_DRIFT,
+    4: NO_REPLAY,
 }
 
 
@@ -148,6 +153,8 @@ def test_a_ledger_of_an_older_version_is_read_and_goes_on(tmp_path: Path, versio
         assert ledger.stages("r1")[0]["rejected_by"] == before
         assert run_object(ledger.run("r1"))["files"]["skipped"] == 0
         assert ledger.drift("r1") == []
+        assert ledger.sources("r1") == []
+        assert ledger.settled("p") == {}
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (version,)
     for run in ("r2", "r3"):

@@ -1,0 +1,86 @@
+"""The form of `rejects --return`: whatever the records' bytes are, they come back as they were."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stagepipe.errors import UsageError
+from stagepipe.model import Reject
+from stagepipe.record.mended import Origin
+from stagepipe.record.rejects import Noted
+from stagepipe.record.returning import form, parse
+
+NASTY = st.lists(
+    st.one_of(
+        st.sampled_from([b"#~ ", b"#~", b"#~2 ", b"#~3 end", b"{", b'"', b"\0"]),
+        st.sampled_from([b"\n", b"\r", b"\r\n"]),
+        st.sampled_from(["#~ ä;1", "end\n"]).map(lambda text: text.encode("utf-16")),
+        st.binary(max_size=4),
+    ),
+    max_size=6,
+).map(b"".join)
+
+
+def noted(number: int, raw: bytes | None, mended: str | None = None) -> Noted:
+    value = None if raw is None else raw.decode("utf-8", "backslashreplace")
+    reject = Reject("a\n#~ b", "f\n.csv", number, number, "parse", "id", value, "type", None, raw)
+    return Noted(reject, mended, by_step=False)
+
+
+@given(st.lists(NASTY, max_size=4), st.sampled_from(["as it is", "no end", "crlf"]))
+def test_records_come_back_byte_for_byte(raws: list[bytes], saved: str) -> None:
+    """Marks, line ends, NUL and UTF-16 in them; also without the last line end, and as far as can
+    be told from an editor that ends all lines with CRLF."""
+    found = [noted(number, raw) for number, raw in enumerate(raws)]
+    content = b"".join(form(lambda: found, "p", "r1"))
+    if saved == "no end":
+        content = content.removesuffix(b"\n")
+    if saved == "crlf":
+        if any(b"\r" in raw for raw in raws):
+            return
+        content = b"\xef\xbb\xbf" + content.replace(b"\n", b"\r\n")
+    back = parse("form", content)
+    assert (back.pipeline, back.run) == ("p", "r1")
+    assert [each.text_like(raw) for each, raw in zip(back.records, raws, strict=True)] == raws
+    assert [each.origin for each in back.records] == [
+        Origin("a\n#~ b", "f\n.csv", number) for number in range(len(raws))
+    ]
+
+
+@given(NASTY)
+def test_a_form_that_was_spoiled_is_refused_or_has_other_records(spoiled: bytes) -> None:
+    """Never anything but a UsageError."""
+    content = b"".join(form(lambda: [noted(1, b"x"), noted(2, b"y")], "p", "r1"))
+    for place in range(0, len(content), 7):
+        for text in (content[:place] + spoiled, content[:place] + spoiled + content[place:]):
+            with suppress(UsageError):
+                parse("form", text)
+
+
+def test_records_of_which_nobody_knows_anything_are_left_out() -> None:
+    content = b"".join(form(lambda: [noted(1, None), noted(2, b"y")], "p", "r1"))
+    assert [each.text for each in parse("form", content).records] == [b"y"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("#~ end\n", "", "form: it does not end with the line"),
+        ("#~ stage", "stage", "form: this is not what"),
+        ('#~ {"source"', '#~ x{"source"', "form:4: it should hold"),
+        ('"byte_offset": 1,', "", "form:4: it does not say which record"),
+        ('"byte_offset": 2,', '"byte_offset": 1,', "form:7: line 4 is about the same record"),
+        ("\nx\n", "\n#~ x\n", "form:5: it begins with the mark"),
+        ("#~ record", "##", "form:4: it begins with the mark"),
+        ('"run"', '"ran"', "form:2: it does not say which run"),
+    ],
+)
+def test_what_is_wrong_is_named_by_its_line(old: str, new: str, message: str) -> None:
+    content = b"".join(form(lambda: [noted(1, b"x"), noted(2, b"y")], "p", "r1")).decode()
+    with pytest.raises(UsageError) as caught:
+        parse("form", content.replace(old, new, 1).encode())
+    assert caught.value.message.startswith(message)

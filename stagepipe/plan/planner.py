@@ -21,6 +21,7 @@ from stagepipe.plan.extras import with_extras
 from stagepipe.plan.files import SourceFiles, find_files, look_for_files
 from stagepipe.plan.kept_values import kept_values
 from stagepipe.plan.loading import in_file_order
+from stagepipe.plan.mended import NOTHING, MendedPlan, find_mended
 from stagepipe.plan.places import (
     SinkPlan,
     leading_out,
@@ -78,8 +79,9 @@ class Checked:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a run will do. `receipts` are those of the tasks that are taken, by key; `is_fresh` says
-    that none of before may be, `skipped` are files that the table to append to holds already.
-    `layers` are the stages, one with an inner barrier as several (see `stagepipe.plan.unique`)."""
+    that none of before may be, `skipped` are files that the table to append to holds already,
+    `mended` are the records that came back. `layers` are the stages, one with an inner barrier as
+    several (see `stagepipe.plan.unique`)."""
 
     checked: Checked
     sources: tuple[SourceFiles, ...]
@@ -88,6 +90,7 @@ class Plan:
     receipts: Mapping[str, Receipt]
     is_fresh: bool = False
     skipped: tuple[InputFile, ...] = ()
+    mended: MendedPlan = NOTHING
 
     @property
     def is_open(self) -> bool:
@@ -198,8 +201,11 @@ def plan(pipeline: Pipeline, *, fresh: bool = False) -> Plan:
     return make_plan(check(pipeline), fresh=fresh)
 
 
-def make_plan(checked: Checked, *, fresh: bool = False) -> Plan:
-    """Look at the files and at what is done already. `fresh` takes no finished part.
+def make_plan(
+    checked: Checked, *, fresh: bool = False, made: Mapping[str, Receipt] | None = None
+) -> Plan:
+    """Look at the files and at what is done already. `fresh` takes no finished part, but those that
+    the same run has `made` already.
 
     Raises InputError when files are missing or are none, OutputError when a place is taken,
     PipelineError when the steps do not fit the columns that are kept beyond the schema.
@@ -209,10 +215,11 @@ def make_plan(checked: Checked, *, fresh: bool = False) -> Plan:
     checked = with_sources(checked, sources)
     work = replace(checked.work, kept_values=kept_values(pipeline))
     checked = replace(checked, work=work)
-    all_chunks = tuple(_chunks(checked, sources))
-    receipts = {} if fresh else spool_of(pipeline).receipts()
+    mended = find_mended(pipeline, sources)
+    all_chunks = tuple(_chunks(checked, sources, mended))
+    receipts = dict(made or {}) if fresh else spool_of(pipeline).receipts()
     cells = tasks.first_cells(all_chunks, checked.work, receipts)
-    plan = Plan(checked, sources, all_chunks, (), {}, fresh, skipped)
+    plan = Plan(checked, sources, all_chunks, (), {}, fresh, skipped, mended)
     return _planned(plan, [], cells, receipts)
 
 
@@ -287,11 +294,16 @@ def _sink(
     return sink_plan(plan.checked.pipeline, stage.position, keys, receipts, is_trusted)
 
 
-def _chunks(checked: Checked, sources: Sequence[SourceFiles]) -> Iterator[Chunk]:
-    return chunks.pack(
-        ((source.name, segment) for source in sources for segment in _segments(checked, source)),
-        checked.pipeline.chunk_size,
-    )
+def _chunks(
+    checked: Checked, sources: Sequence[SourceFiles], mended: MendedPlan
+) -> Iterator[Chunk]:
+    size, index = checked.pipeline.chunk_size, 0
+    of_files = ((s.name, segment) for s in sources for segment in _segments(checked, s))
+    for chunk in chunks.pack(of_files, size):
+        yield chunk
+        index += 1
+    came_back = ((name, segment) for name, found in mended.segments.items() for segment in found)
+    yield from chunks.pack(came_back, size, index)
 
 
 def _segments(checked: Checked, source: SourceFiles) -> Iterator[Segment]:

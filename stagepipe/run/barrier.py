@@ -16,15 +16,27 @@ FEW = 3
 """So many failed tasks are told of; the others are seldom different."""
 
 
-def over_budget(errors: Errors, receipts: Sequence[Receipt], dead: Mapping[str, str]) -> str | None:
+NONE: Mapping[str, int] = {}
+
+
+def over_budget(
+    errors: Errors,
+    receipts: Sequence[Receipt],
+    dead: Mapping[str, str],
+    replaced: Mapping[str, int] = NONE,
+) -> str | None:
     """Which budgets are exceeded, in words; None when all are kept. `dead` are the files that this
-    stage could make nothing of, with the reasons."""
-    exceeded = [
-        f"{rows.rejected} of {rows.read} records of source {printable(source)!r} were rejected, "
-        f"and max_rejected is {errors.max_rejected}"
-        for source, rows in sorted(balance.by_source(receipts).items())
-        if not errors.max_rejected.allows(rows.rejected, rows.read)
-    ]
+    stage could make nothing of, with the reasons; `replaced` says by source how many of its rejects
+    have a mended record in their stead, which counts for them."""
+    exceeded = []
+    for source, rows in sorted(balance.by_source(receipts).items()):
+        mended = replaced.get(printable(source), 0)
+        rejected, read = rows.rejected - mended, rows.read - mended
+        if not errors.max_rejected.allows(rejected, read):
+            exceeded.append(
+                f"{rejected} of {read} records of source {printable(source)!r} were rejected, "
+                f"and max_rejected is {errors.max_rejected}"
+            )
     if len(exceeded) > 1:
         exceeded = [f"{exceeded[0]} (and so in {len(exceeded) - 1} more of the sources)"]
     if len(dead) > errors.max_dead:

@@ -18,7 +18,7 @@ from stagepipe.declare import Pipeline
 from stagepipe.errors import BudgetError, Interrupted, RunError, StagepipeError, UsageError
 from stagepipe.model import Failure, Output, PartFile, Receipt, Rows, Task
 from stagepipe.plan.places import spool_of
-from stagepipe.plan.planner import Plan, StagePlan, check, go_on, make_plan
+from stagepipe.plan.planner import Checked, Plan, StagePlan, check, go_on, make_plan
 from stagepipe.plan.tasks import files_of, input_digest
 from stagepipe.record import balance, rejects
 from stagepipe.record.ledger import Ledger
@@ -32,11 +32,13 @@ from stagepipe.run.holding import signals_held_back
 from stagepipe.run.journal import Journal
 from stagepipe.run.limits import Limits
 from stagepipe.run.lock import only_run
+from stagepipe.run.mending import Mending, PlanAgain
 from stagepipe.run.pools import FanOuts
 from stagepipe.run.result import RunResult
 from stagepipe.run.worker import Order
 
 NO_SCREEN = events.Screen()
+MOST_PLANS = 5
 BUDGET_HINT = (
     "look at the rejects and dead letters; nothing of this stage was committed, finished parts are "
     "kept, and --keep-going commits all the same"
@@ -81,25 +83,51 @@ def run(
             read or written.
         LedgerError: neither, because the ledger cannot be used.
     """
+    checked = get_ready(pipeline)
+    with only_run(pipeline):
+        how = How(jobs, fresh, keep_going, fail_fast, listeners, screen)
+        return run_locked(checked, how)
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a run is asked for: see `run`. `replay_of` is the run whose rejects it takes up."""
+
+    jobs: int | None = None
+    fresh: bool = False
+    keep_going: bool = False
+    fail_fast: bool = False
+    listeners: Sequence[events.Listener] = ()
+    screen: events.Screen = NO_SCREEN
+    replay_of: str | None = None
+
+
+def get_ready(pipeline: Pipeline) -> Checked:
+    """Check a pipeline that is about to run. Raises what `run` raises."""
     # The same mark by which multiprocessing itself knows a process that imports its main script.
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise UsageError(
             "stagepipe.run() was called in a worker process that was importing your script",
             "put the call under `if __name__ == '__main__':`",
         )
-    checked = check(pipeline, worker_modules=WORKER_MODULES)
-    with only_run(pipeline):
-        plan = make_plan(checked, fresh=fresh)  # a refusal comes before the first folder is made
-        for stage in checked.work.stages:
-            if stage.sink is not None:
-                place_of(pipeline, stage.name).prepare()
-        workers = (pipeline.jobs if jobs is None else jobs) or usable_cores()
-        with (
-            Ledger(pipeline.state_path / "ledger.sqlite") as ledger,
-            checked.plugins.listeners(screen) as of_plugins,
-        ):
-            journal = Journal(plan, ledger, (*listeners, *of_plugins), workers)
-            return _Run(plan, Policy(workers, keep_going, fail_fast), journal).to_the_end()
+    return check(pipeline, worker_modules=WORKER_MODULES)
+
+
+def run_locked(checked: Checked, how: How) -> RunResult:
+    """Run a pipeline that is checked. Only for who holds its lock. Raises what `run` raises."""
+    pipeline = checked.pipeline
+    plan = make_plan(checked, fresh=how.fresh)  # a refusal comes before the first folder is made
+    for stage in checked.work.stages:
+        if stage.sink is not None:
+            place_of(pipeline, stage.name).prepare()
+    workers = (pipeline.jobs if how.jobs is None else how.jobs) or usable_cores()
+    with (
+        Ledger(pipeline.state_path / "ledger.sqlite") as ledger,
+        checked.plugins.listeners(how.screen) as of_plugins,
+    ):
+        listeners = (*how.listeners, *of_plugins)
+        journal = Journal(plan, ledger, listeners, workers, how.replay_of)
+        return _Run(plan, Policy(workers, how.keep_going, how.fail_fast), journal).to_the_end()
 
 
 class _Run:
@@ -112,6 +140,7 @@ class _Run:
         self.pipeline = plan.checked.pipeline
         self.spool = spool_of(self.pipeline)
         self.receipts = dict(plan.receipts)
+        self.mending = Mending(plan)
         self.exceeded: list[str] = []
         self.drift: Sequence[SourceDrift] = ()
         self.commit: Commit | None = None
@@ -122,7 +151,7 @@ class _Run:
         try:
             self.spool.folder.mkdir(parents=True, exist_ok=True)
             self.spool.clean()
-            self.stages()
+            self.stages_until_settled()
             self.journal.note_profiles(self.drift)
             current = {task.key for layer in self.plan.layers for task in layer.tasks}
             self.spool.forget(self.spool.receipts().keys() - current)
@@ -137,7 +166,25 @@ class _Run:
             raise
         if self.exceeded:
             return self.journal.end("failed", BudgetError("; ".join(self.exceeded)))
-        return self.journal.end("succeeded", None)
+        return self.journal.end("succeeded", None, self.mending.settled)
+
+    def stages_until_settled(self) -> None:
+        """All stages; from the beginning again where a barrier found that other mended records are
+        to be taken. Nothing was committed then, and what was made is taken."""
+        for _ in range(MOST_PLANS):
+            try:
+                return self.stages()
+            except PlanAgain:
+                checked, is_fresh = self.plan.checked, self.plan.is_fresh
+                self.plan = make_plan(checked, fresh=is_fresh, made=self.receipts)
+                self.receipts = dict(self.plan.receipts)
+                self.mending = Mending(self.plan)
+                self.exceeded = []
+                self.journal.start_over(self.plan)
+        raise RunError(
+            f"which mended records are to be taken differs from plan to plan ({MOST_PLANS} times)",
+            "nothing was committed; please report this, with the pipeline file",
+        )
 
     def stages(self) -> None:
         """The loop: one stage after the other, and a barrier after each. A stage with an inner
@@ -217,6 +264,13 @@ class _Run:
             balance.check_receipt(receipt)
             self.journal.note_dead(receipt)
         self._collect_rejects()
+        added = sum(
+            receipt.rows.added
+            for layer in self.plan.layers
+            if layer.work.position <= stage.work.position
+            for receipt in self._receipts_of(layer)
+        )
+        replaced = self.mending.at_barrier(stage.name, added, self.journal.collected)
         rows = balance.stage_rows(stage.name, receipts, self.journal.rows_before)
         if any(receipt.segments for receipt in receipts):
             barrier.check_unchanged(self.pipeline.folder, self.plan.input_files)
@@ -226,7 +280,7 @@ class _Run:
             self.drift = self.journal.note_drift(receipts)
         dead = dict(_dead_letters(receipts))
         errors = self.pipeline.errors_of(stage.declared)
-        if exceeded := barrier.over_budget(errors, receipts, dead):
+        if exceeded := barrier.over_budget(errors, receipts, dead, replaced):
             if not self.policy.keep_going:
                 raise BudgetError(exceeded, BUDGET_HINT)
             self.exceeded.append(exceeded)
@@ -252,6 +306,8 @@ class _Run:
             if receipt.key in self.plan.receipts:
                 to_disk.add(*part_of(receipt, self.spool).paths)
         to_disk.finish()
+        if stage.declared.sink is not None and stage.declared.sink.on_existing == "append":
+            self.mending.note_outcomes()
         self.commit = commit
         return (commit.do(self.plan.checked.plugins),)
 
@@ -287,6 +343,8 @@ class _Run:
         """
         try:
             yield
+        except PlanAgain:
+            raise
         except BaseException:
             if self.journal.has_noted(stage):
                 raise

@@ -21,6 +21,7 @@ from stagepipe.plan.planner import Plan, StagePlan
 from stagepipe.plan.work import Role
 from stagepipe.record import balance, rejects
 from stagepipe.record.ledger import Ledger, LedgerError
+from stagepipe.record.mended import Mended
 from stagepipe.record.tracebacks import Tracebacks
 from stagepipe.run.drifting import Noted, SourceDrift, drift
 from stagepipe.run.holding import signals_held_back
@@ -35,9 +36,15 @@ class Journal:
     `plan` grows when stages can be planned only after others have run."""
 
     def __init__(
-        self, plan: Plan, ledger: Ledger, listeners: Sequence[events.Listener], jobs: int
+        self,
+        plan: Plan,
+        ledger: Ledger,
+        listeners: Sequence[events.Listener],
+        jobs: int,
+        replay_of: str | None = None,
     ) -> None:
         self.run = new_run_id()
+        self.replay_of = replay_of
         self.dead: dict[str, str] = {}
         self.plan = plan
         self._pipeline = plan.checked.pipeline
@@ -87,7 +94,10 @@ class Journal:
         # Absolute: who looks at the ledger later stands elsewhere, and its paths start there.
         file = self._pipeline.file
         path = str(self._pipeline.folder / file.name) if file else None
-        self._ledger.begin_run(self.run, self._pipeline.name, path, self._jobs, len(self._files))
+        name, files = self._pipeline.name, len(self._files)
+        self._ledger.begin_run(self.run, name, path, self._jobs, files, self.replay_of)
+        for note in self.plan.mended.notes:
+            log.warning("%s", note)
         self.tell(
             events.RunStarted,
             run=self.run,
@@ -97,6 +107,20 @@ class Journal:
             files=len(self._files),
             input_bytes=sum(file.size for file in self._files),
         )
+
+    def start_over(self, plan: Plan) -> None:
+        """The run has another plan, and begins again with its first stage."""
+        log.info("other mended records are to be taken than were planned: planning again")
+        self.plan = plan
+        self.dead.clear()
+        self._stages.clear()
+        self._outputs.clear()
+        self._unwritten.clear()
+        self._noted.clear()
+        self._read.clear()
+        self._rejects = None
+        with self._history():
+            self._ledger.start_over(self.run)
 
     def task_started(self, stage: StagePlan, task: Task, size: int) -> None:
         """A chunk goes to a worker."""
@@ -154,6 +178,11 @@ class Journal:
         """The rejects of a stage stand in this file."""
         self._rejects = path
 
+    @property
+    def collected(self) -> Path | None:
+        """Where the rejects stand; None when there are none."""
+        return self._rejects
+
     def stage_ended(
         self,
         stage: StagePlan,
@@ -165,7 +194,8 @@ class Journal:
     ) -> None:
         """A stage is committed, or failed. `receipts` are those that there are."""
         by_key = {receipt.key: receipt for receipt in receipts}
-        self._read.update(s.file.path for receipt in receipts for s in receipt.segments)
+        segments = (s for receipt in receipts for s in receipt.segments)
+        self._read.update(s.file.path for s in segments if not s.file.is_mended)
         taken = [task for task in stage.tasks if task.decision is Decision.TAKEN]
         for task in stage.tasks:
             if task.key in by_key:
@@ -195,12 +225,17 @@ class Journal:
                 seconds=seconds,
             )
 
-    def end(self, status: str, error: StagepipeError | None) -> RunResult:
-        """The run ended; the result."""
+    def end(
+        self, status: str, error: StagepipeError | None, settled: Sequence[Mended] = ()
+    ) -> RunResult:
+        """The run ended; the result. `settled` are the mended records that went through."""
         with signals_held_back(is_last=True):
-            return self._end(status, error)
+            if settled:
+                with self._history():
+                    self._ledger.settle(self.run, (each.origin for each in settled))
+            return self._end(status, error, len(settled))
 
-    def _end(self, status: str, error: StagepipeError | None) -> RunResult:
+    def _end(self, status: str, error: StagepipeError | None, mended: int) -> RunResult:
         self._write_tasks()
         rows = self._total()
         not_started = [
@@ -231,6 +266,7 @@ class Journal:
                 dead=result.files_dead,
                 files=result.files_read + result.files_dead,
                 skipped=result.files_skipped,
+                mended=mended,
                 rejects=result.rejects,
                 error=(error.message, error.hint) if error else None,
             )

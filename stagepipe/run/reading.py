@@ -13,6 +13,7 @@ from stagepipe.contracts import DeadSegment, Reader, SegmentResult, TableSpec
 from stagepipe.model import RECORD, Chunk, Reject, Segment, SegmentCount, printable
 from stagepipe.plan.work import Work, provenance_type
 from stagepipe.plugins import Plugins
+from stagepipe.record.mended import Origins, origins_of
 from stagepipe.run.portions import Portion, is_streamed, portions, streamed_sha256
 from stagepipe.run.stopwatch import Stopwatch
 
@@ -123,7 +124,10 @@ class ChunkReading:
     ) -> SegmentCount:
         """Read one portion, and add it to what the segment has come to."""
         spec, data = self._work.table, portion.data
-        with_places = self._with_records or "line" in spec.provenance
+        origins = None
+        if segment.file.is_mended:
+            origins = origins_of(Path(self._work.folder) / segment.file.path)
+        with_places = self._with_records or needs_places(spec, origins)
         with self._clock.time("hash"):
             sha256 = "" if portion.is_streamed else hashlib.sha256(data).hexdigest()
         inside = portion.within(segment.file, segment.first_line + count.lines)
@@ -137,15 +141,15 @@ class ChunkReading:
                 with_places=with_places,
                 is_last=portion.is_last,
             )
-        table = with_provenance(result, self._chunk.source, inside, spec)
+        table = with_provenance(result, self._chunk.source, inside, spec, origins)
         if self._with_records:
             table = table.append_column(RECORD, _records(result, number, inside))
         self._held.append(table)
         self._size += len(data)
         source, file = printable(self._chunk.source), printable(segment.file.path)
         for reject in result.rejects:
-            placed = moved(reject, inside.start, count.lines)
-            self.rejects.append((number, placed._replace(source=source, file=file)))
+            placed = moved(reject, inside.start, count.lines)._replace(source=source, file=file)
+            self.rejects.append((number, placed if origins is None else at_origin(placed, origins)))
         return replace(
             count,
             records=count.records + result.records,
@@ -197,6 +201,18 @@ def moved(reject: Reject, offset: int, lines: int) -> Reject:
     return reject._replace(line=reject.line + lines, byte_offset=reject.byte_offset + offset)
 
 
+def at_origin(reject: Reject, origins: Origins) -> Reject:
+    """A reject of a mended file, with the place of the record that was mended."""
+    assert reject.byte_offset is not None
+    file, line, byte_offset = origins.at(reject.byte_offset)
+    return reject._replace(file=file, line=line, byte_offset=byte_offset)
+
+
+def needs_places(spec: TableSpec, origins: Origins | None = None) -> bool:
+    """Whether it has to be known of each row where its record stands."""
+    return "line" in spec.provenance or (origins is not None and "file" in spec.provenance)
+
+
 def _records(result: SegmentResult, number: int, inside: Segment) -> pa.ChunkedArray:
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -207,15 +223,29 @@ def _records(result: SegmentResult, number: int, inside: Segment) -> pa.ChunkedA
 
 
 def with_provenance(
-    result: SegmentResult, source: str, segment: Segment, spec: TableSpec
+    result: SegmentResult,
+    source: str,
+    segment: Segment,
+    spec: TableSpec,
+    origins: Origins | None = None,
 ) -> pa.Table:
     """A reader's rows with the columns that say where they are from, as far as these are wanted."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     table = result.table
+    came_back = []
+    if origins is not None and needs_places(spec, origins):
+        assert result.places is not None
+        offsets = result.places["offset"].to_pylist()
+        came_back = origins.of(offset + segment.start for offset in offsets)
     for name in spec.provenance:
-        if name == "line":
+        if origins is not None and name != "source":
+            values = pa.array(
+                [line if name == "line" else file for file, line, _ in came_back],
+                provenance_type(name),
+            )
+        elif name == "line":
             assert result.places is not None
             values = pc.add(result.places["line"], segment.first_line - 1)
         else:

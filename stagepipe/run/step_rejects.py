@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from stagepipe.contracts import DeadSegment, Reader, TableSpec
 from stagepipe.errors import TaskError
-from stagepipe.model import Chunk, Reject, printable
+from stagepipe.model import Chunk, Reject, Segment, printable
 from stagepipe.plan.work import SourceWork, Work
 from stagepipe.plugins import Plugins
+from stagepipe.record.mended import origins_of
 from stagepipe.run.applying import StepReject
 from stagepipe.run.portions import Portion, portions
 from stagepipe.run.reading import OFFSET_BITS
@@ -21,7 +22,7 @@ class Place(NamedTuple):
     the table's columns where that was asked for."""
 
     file: str
-    line: int
+    line: int | None
     byte_offset: int
     raw: bytes
     texts: Sequence[str | None] = ()
@@ -84,13 +85,23 @@ def _places_of(
         again = portions(Path(work.folder), segment, reader, how, work.chunk_size)
         try:
             for place in _found_in(file, again, offsets, reader, how, spec):
-                found[(number << OFFSET_BITS) + place.byte_offset] = place
+                found[(number << OFFSET_BITS) + place.byte_offset] = _at_origin(
+                    place, segment, Path(work.folder)
+                )
         except (DeadSegment, OSError) as error:
             raise TaskError(
                 f"{file} cannot be read again for a rejected row: {error}",
                 "run again when the file rests",
             ) from error
     return found
+
+
+def _at_origin(place: Place, segment: Segment, folder: Path) -> Place:
+    """A record's place; of one that came back mended that of the record itself."""
+    if not segment.file.is_mended:
+        return place
+    file, line, byte_offset = origins_of(folder / segment.file.path).at(place.byte_offset)
+    return place._replace(file=file, line=line, byte_offset=byte_offset)
 
 
 def _found_in(

@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from stagepipe.errors import UsageError
 
 LATER = (
-    ("replay",),
     ("verify",),
     ("plugins", "new"),
-    ("rejects", "--return"),
 )
 
 

@@ -19,6 +19,7 @@ COMMANDS = (
     "runs",
     "show",
     "rejects",
+    "replay",
     "plugins",
 )
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}

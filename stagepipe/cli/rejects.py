@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +19,14 @@ from stagepipe.errors import UsageError
 
 if TYPE_CHECKING:
     from stagepipe.model import Reject
+    from stagepipe.record.rejects import Noted
+    from stagepipe.record.returning import Status
 
+log = logging.getLogger("stagepipe")
 RAW_WIDTH = 100
 VALUE_WIDTH = 40
+WORDS = {"settled": "settled", "replaced": "mended, and rejected again"}
+"""What is said of a reject that is not simply open."""
 
 
 @click.command("rejects", cls=Command, short_help="List the rejected records of a run.")
@@ -27,6 +34,7 @@ VALUE_WIDTH = 40
 @history
 @option("--source", help="Those of one source only.")
 @option("--csv", "as_csv", is_flag=True, help="The fixed columns, as CSV.")
+@option("--return", "as_return", is_flag=True, help="The open ones, to be mended and replayed.")
 @as_json
 @loudness
 @click.pass_context
@@ -38,32 +46,46 @@ def command(
     source: str | None,
     *,
     as_csv: bool,
+    as_return: bool,
     as_json: bool,
 ) -> None:
-    """List the rejected records of RUN, the latest when left out."""
-    from stagepipe.record import rejects
+    """List the rejected records of RUN, the latest when left out.
 
-    as_csv, as_json = _format(ctx, as_csv, as_json)
+    With --return, what goes to the supplier: of each record that is not settled the place and the
+    reason, then its own bytes. `stagepipe replay --from FILE` takes it back mended.
+    """
+    from stagepipe.record import rejects, returning
+
+    as_csv, as_return, as_json = _format(ctx, as_csv=as_csv, as_return=as_return, as_json=as_json)
     out = session().out
     place = History.find(pipeline, state)
     with place.open(run) as (ledger, row):
         if source is not None:
             _check_source(source, ledger.source_names())
         path = place.path(row["rejects"], row) if row["rejects"] else None
+        settled = ledger.settled(row["pipeline"])
     if path is not None and not path.exists():
         raise UsageError(
             f"the rejects of run {row['run']} are gone: there is no {path_here(path)}",
             "the run folders may be removed; run again with --fresh to have them anew",
         )
-    found: Iterable[Reject] = rejects.read(path, source) if path else ()
+
+    def found() -> Iterator[tuple[Noted, Status]]:
+        numbered = (settled, row["number"], source)
+        return returning.with_status(path, *numbered) if path else iter(())
+
     if as_csv:
         with out.stream() as stream:
-            rejects.write_csv(found, stream)
+            rejects.write_csv((noted.reject for noted, _ in found()), stream)
+    elif as_return:
+        _return(found, row)
     elif as_json:
-        out.json_list(reject_object(reject) for reject in found)
+        out.json_list(
+            {**reject_object(noted.reject), "status": str(status)} for noted, status in found()
+        )
     else:
         with out.stream() as stream:
-            for line in _lines(found, row, source):
+            for line in _lines(found(), row, source):
                 stream.write(shown(line) + "\n")
 
 
@@ -76,21 +98,43 @@ def _check_source(source: str, known: Sequence[str]) -> None:
         raise UsageError(f"there is no source {source!r}{did_you_mean(source, known)}", there_are)
 
 
-def _format(ctx: click.Context, as_csv: bool, as_json: bool) -> tuple[bool, bool]:
-    """One of both: a flag beats the other's variable. Raises UsageError for two flags."""
-    if not (as_csv and as_json):
-        return as_csv, as_json
-    from click.core import ParameterSource
+def _format(ctx: click.Context, **asked: bool) -> tuple[bool, bool, bool]:
+    """One of the forms: a flag beats another's variable. Raises UsageError for two flags."""
+    if sum(asked.values()) > 1:
+        from click.core import ParameterSource
 
-    given = [
-        name
-        for name in ("as_csv", "as_json")
-        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    ]
-    if len(given) != 1:
-        raise UsageError("--csv and --json cannot stand together", "leave one out")
-    session().as_json = given == ["as_json"]
-    return given == ["as_csv"], given == ["as_json"]
+        given = [
+            name for name in asked if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        ]
+        if len(given) != 1:
+            named = [f"--{name.removeprefix('as_')}" for name in given or asked if asked[name]]
+            raise UsageError(f"{' and '.join(named)} cannot stand together", "leave one out")
+        asked = {name: name in given for name in asked}
+        session().as_json = asked["as_json"]
+    return asked["as_csv"], asked["as_return"], asked["as_json"]
+
+
+def _return(found: Callable[[], Iterator[tuple[Noted, Status]]], row: dict[str, Any]) -> None:
+    """Write what goes to the supplier, and say on stderr what cannot."""
+    from stagepipe.record.returning import Status, form, origin_of
+
+    lost = 0
+
+    def open_ones() -> Iterator[Noted]:
+        nonlocal lost
+        lost = 0
+        for noted, status in found():
+            if status is Status.OPEN:
+                lost += origin_of(noted.reject) is None
+                yield noted
+
+    session().out.raw(form(open_ones, row["pipeline"], row["run"]))
+    if lost:
+        log.warning(
+            "%s cannot be returned: nobody knows which %s (line and raw are empty)",
+            count(lost, "record"),
+            "it was" if lost == 1 else "they were",
+        )
 
 
 def reject_object(reject: Reject) -> dict[str, Any]:
@@ -114,10 +158,16 @@ def reject_lines(reject: Reject, width: int = RAW_WIDTH + 6) -> Iterator[str]:
         yield f"    | {shortened(text, width - 6)}"
 
 
-def _lines(found: Iterable[Reject], row: dict[str, Any], source: str | None) -> Iterator[str]:
-    number = 0
-    for reject in found:
-        number += 1
-        yield from reject_lines(reject)
+def _lines(
+    found: Iterable[tuple[Noted, Status]], row: dict[str, Any], source: str | None
+) -> Iterator[str]:
+    counts: Counter[str] = Counter()
+    for noted, status in found:
+        counts[status] += 1
+        first, *others = reject_lines(noted.reject)
+        yield first + ("" if status == "open" else f" ({WORDS[status]})")
+        yield from others
     of = f" of source {source!r}" if source else ""
-    yield f"{count(number, 'rejected record')}{of} in run {row['run']} of {row['pipeline']}"
+    number = counts.total()
+    more = "".join(f", {counts[word]} {WORDS[word]}" for word in WORDS if counts[word])
+    yield f"{count(number, 'rejected record')}{of} in run {row['run']} of {row['pipeline']}{more}"

@@ -110,6 +110,13 @@ class Results:
                 "what was done is done: `stagepipe show` tells it again",
             ) from error
 
+    def raw(self, pieces: Iterable[bytes]) -> None:
+        """Write bytes as they are."""
+        with self.stream() as stream:
+            assert isinstance(stream, TextIOWrapper)
+            for piece in pieces:
+                stream.buffer.write(piece)
+
     def _give_up(self) -> None:
         # What is left in the buffers has nowhere to go; at exit it must not be tried again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), self._kept)

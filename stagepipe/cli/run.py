@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,14 +67,20 @@ def command(
 
 def execute(here: Session, declared: Pipeline, **how: Any) -> RunResult:
     """Run a pipeline and let the user watch. `how` is as `stagepipe.run` has it."""
+    from stagepipe.run.engine import run
+
+    return run(declared, **watched(here, declared), **how)
+
+
+def watched(here: Session, declared: Pipeline) -> dict[str, Any]:
+    """What lets the user watch a run: its listeners and its screen."""
     from stagepipe.cli.logs import Whereabouts
     from stagepipe.cli.watching import screen
-    from stagepipe.run.engine import run
 
     here.pipeline = declared.name
     whereabouts = Whereabouts()
     whereabouts.attach()
-    return run(declared, listeners=[here.signals.insist, whereabouts], screen=screen(here), **how)
+    return {"listeners": (here.signals.insist, whereabouts), "screen": screen(here)}
 
 
 def get_ready(here: Session) -> None:
@@ -91,9 +98,12 @@ def tell(
     declared: Pipeline,
     flags: tuple[str, ...] | None,
     as_json: bool,
+    plain: Mapping[str, Any] | None = None,
+    more: Sequence[str] = (),
 ) -> None:
     """Say how it went: the error to stderr, the rest to stdout. `flags` are those by which the
-    commands that look back find the run; None where there is nothing left to look at."""
+    commands that look back find the run; None where there is nothing left to look at. `plain` is
+    the object for --json where that has more than the run's, `more` the lines after the run's."""
     here.exit_code = result.exit_code
     here.signals.is_ending = True
     if result.error is not None:
@@ -101,11 +111,11 @@ def tell(
 
         say(here, result.error)
     if as_json:
-        here.out.json(result.to_plain())
+        here.out.json(plain or result.to_plain())
     elif not (here.quiet and result.error is None):
         from stagepipe.cli.summary import summary
 
-        here.out.lines(*summary(result, declared, flags))
+        here.out.lines(*summary(result, declared, flags), *more)
 
 
 def _flags(pipeline: Path) -> tuple[str, ...]:

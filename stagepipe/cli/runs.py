@@ -39,6 +39,7 @@ def _lines(found: list[dict[str, Any]]) -> list[str]:
     for row in found:
         took = "-" if row["seconds"] is None else duration(row["seconds"])
         counts = [number(row[name]) for name in ("read", "written", "rejected")]
-        cells = [row["run"], local_time(row["started"]), took, row["status"], *counts]
+        status = row["status"] + (", a replay" if row.get("replay_of") else "")
+        cells = [row["run"], local_time(row["started"]), took, status, *counts]
         rows.append(cells + [row["pipeline"]] * (len(names) > 1))
     return table(rows, right=(2, 4, 5, 6))

@@ -120,6 +120,10 @@ def _head(about: Mapping[str, Any]) -> Iterator[str]:
     dead = f", {count(files['dead'], 'dead letter')}" if files["dead"] else ""
     skipped = f", {number(files['skipped'])} skipped" if files["skipped"] else ""
     yield field("files", f"{number(files['read'])} read{skipped}{dead}")
+    if about["replay_of"]:
+        yield field("replay", f"took up the rejects of run {about['replay_of']}")
+    if about["mended"]:
+        yield field("mended", f"{count(about['mended'], 'mended record')} went through")
     if about["error"]:
         yield field("error", about["error"]["message"])
         if about["error"]["hint"]:

@@ -32,13 +32,14 @@ WIDTH = 80
 @dataclass(frozen=True, slots=True)
 class _Known:
     """What the ledger knows beyond the result: rows that steps added and dropped, bytes read,
-    rejects by (reason, column), and dead letters."""
+    rejects by (reason, column), dead letters, and how many mended records went through."""
 
     added: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     bytes: int = 0
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
     dead: tuple[Mapping[str, Any], ...] = ()
+    mended: int = 0
 
 
 def summary(result: RunResult, pipeline: Pipeline, flags: tuple[str, ...] | None) -> Iterator[str]:
@@ -57,6 +58,8 @@ def summary(result: RunResult, pipeline: Pipeline, flags: tuple[str, ...] | None
         if flags is not None:
             rejects.append(f"read them with: {command_line('rejects', *flags)}")
         yield from _under("rejects", rejects)
+    if known.mended:
+        yield wording.field("mended", f"{count(known.mended, 'mended record')} went through")
     yield from _under("dead", _dead(known, result, flags))
     yield from _under("drift", _drift(result, flags))
     if result.error is not None and flags is not None:
@@ -77,7 +80,8 @@ def _known(result: RunResult, pipeline: Pipeline) -> _Known:
                 known.rejected[found["reason"], found["column"] or ""] += found["records"]
             read = sum(source["bytes"] for source in ledger.sources(run))
             dead = tuple(ledger.dead_letters(run))
-            return _Known(known.added, known.dropped, read, known.rejected, dead)
+            mended = ledger.run(run)["mended"]
+            return _Known(known.added, known.dropped, read, known.rejected, dead, mended)
     except StagepipeError:
         return known  # the run is over and its result stands; this only says more
 

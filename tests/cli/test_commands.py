@@ -52,7 +52,7 @@ def test_the_whole_way_by_json(project) -> None:
     assert {task["stage"] for task in shown["slowest_tasks"]} == {"parse", "words"}
 
     (reject,) = project.json("rejects")
-    assert tuple(reject) == Reject._fields
+    assert tuple(reject) == (*Reject._fields, "status")
     assert (reject["file"], reject["line"], reject["reason"]) == ("a.csv", 4, "type")
     assert reject["raw"] == "three,drei"
 

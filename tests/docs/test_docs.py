@@ -233,7 +233,7 @@ def test_the_pages_name_no_place_of_one_machine() -> None:
         assert not re.search(r"/(home|root|work|Users)/", page.read_text()), page.name
 
 
-@pytest.mark.parametrize("page", ["tutorial", "guessing", "kinds-of-steps", "sinks"])
+@pytest.mark.parametrize("page", ["tutorial", "guessing", "kinds-of-steps", "sinks", "way-back"])
 def test_what_a_page_shows_is_what_happens(page: str, tmp_path: Path) -> None:
     """From top to bottom: files are written, and every command prints what stands below it."""
     root = tmp_path / "orders"

@@ -139,7 +139,7 @@ def run_object(row: Row) -> Row:
         "jobs": row["jobs"],
         "rows": rows,
         "files": {"read": row["files"] - row["dead"], "skipped": skipped, "dead": row["dead"]},
-        "mended": row.get("mended", 0),  # these two: none before version 4
+        "mended": row.get("mended", 0),  # these two: none before version 5
         "replay_of": row.get("replay_of"),
         "rejects": row["rejects"],
         "error": error,

@@ -137,6 +137,8 @@ def facts_by_source(
         for segment in receipt.segments:
             if segment.dead is not None or len(segment.nulls) != len(columns):
                 continue
+            if segment.file.is_mended:  # it is none of the supplier's
+                continue
             facts = of_source.setdefault(segment.file.path, FileFacts(segment.file))
             facts.records += segment.records
             facts.rows += segment.rows

@@ -299,7 +299,7 @@ class Ledger(DriftTables):
 
     def sources(self, run: str) -> list[Row]:
         """What each source gave: files, records, rows, rejects (of steps too) and bytes."""
-        of_sources = "CASE WHEN NOT is_mended THEN path END" if self._version > 3 else "path"
+        of_sources = "CASE WHEN NOT is_mended THEN path END" if self._version > 4 else "path"
         return self._rows(
             f"SELECT source, count(DISTINCT {of_sources}) AS files, "  # noqa: S608
             'sum("end" - start) AS bytes, '
@@ -328,7 +328,7 @@ class Ledger(DriftTables):
     def settled(self, pipeline: str) -> dict[tuple[str, str, int], int]:
         """The number of the last run that settled a reject, by (source, file, byte offset). It is
         settled in the rejects of all runs up to that one."""
-        if self._version < 4:
+        if self._version < 5:
             return {}
         rows = self._rows(
             "SELECT source, path, byte_offset, number FROM settled WHERE pipeline = ?", pipeline

@@ -226,8 +226,10 @@ def test_an_older_ledger_is_migrated(project: Any) -> None:
     day(project, 1)
     assert project.command().code == 0
     with sqlite3.connect(project.root / ".stagepipe/ledger.sqlite") as db:
-        for name in ("profiles", "profiled_files", "drift"):
+        for name in ("profiles", "profiled_files", "drift", "settled"):
             db.execute(f"DROP TABLE {name}")
+        for table, column in (("runs", "replay_of"), ("runs", "mended"), ("files", "is_mended")):
+            db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         db.execute("PRAGMA user_version = 3")
     assert shown(project)["drift"] == []
     day(project, 2, head="id,word,x", row="{},w,x")

@@ -40,6 +40,7 @@ check: $(READY)  ## lint, types, direction of imports, dependencies, docs
 torture: $(READY)  ## the long tests: a year of flights, twenty kills, 500 random pipelines
 	STAGEPIPE_TEST_KILLS=20 STAGEPIPE_TEST_PIPELINES=500 $(BIN)/python -m pytest tests/torture \
 	  tests/e2e/test_flights.py tests/e2e/test_append.py tests/e2e/test_random_pipelines.py
+	STAGEPIPE_EXAMPLES=1000 $(BIN)/python -m pytest -n 2 tests/builtin/test_csv_properties.py
 
 bench: $(READY)  ## stagepipe and its peers on the same work, in turn
 	$(BIN)/python -m benchmarks

@@ -186,10 +186,11 @@ def _new(now: Profile, before: Profile) -> Told:
 
 
 def _gone(files: Sequence[FileFacts], now: Profile, before: Profile) -> Told:
+    headers = [(frozenset(f.header), f) for f in files if f.header is not None]
     for name, number in before.columns.items():
         lacking = now.headers - now.columns.get(name, 0)
         if number == before.headers and lacking:
-            first = next(f for f in files if f.header is not None and name not in f.header)
+            first = next(facts for header, facts in headers if name not in header)
             where = f"missing in {_of(lacking, now.headers, 'new file')}"
             yield name, "in every file", f"{where}, as in {printable(first.file.path)}"
 

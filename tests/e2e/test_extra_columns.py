@@ -130,6 +130,29 @@ def test_a_header_that_cannot_be_kept(
     assert [name for name in table(project).columns if name != "_file"] == ["id", "word", "good"]
 
 
+def test_beside_a_unique_column(project: Any, reasons: Any) -> None:
+    """They travel through the inner barrier, and their steps are tried as those of any stage."""
+    project.write("landing/a.csv", "id,word,more\n1,a,x\n")
+    project.write("landing/b.csv", "id,word,most\n1,b,y\n2,c,z\n")
+    keep(
+        project,
+        columns='number = { type = "int64", unique = true, name = "no" }',
+        first='{ use = "rename", columns = { most = "last" } }',
+        after='[errors]\nmax_rejected = "90%"',
+    )
+    for name in ("a", "b"):
+        path = project.root / f"landing/{name}.csv"
+        path.write_text(path.read_text().replace("id,", "no,id,").replace("\n1,", "\n7,1,"))
+    text = (project.root / "landing/b.csv").read_text().replace("\n2,", "\n8,2,")
+    project.write("landing/b.csv", text)
+    result = project.run()
+    assert (result.error, result.rows.rejected) == (None, 1)
+    assert table(project).columns == ["id", "word", "number", "more", "last"]
+    assert table(project).rows() == [(1, "a", 7, "x", None), (2, "c", 8, None, "z")]
+    project.write("landing/c.csv", "no,id,word,new\n9,3,d,e\n")
+    assert "columns beyond the schema" in reasons(project.plan())[0][0]
+
+
 def test_delimiters_at_the_end_are_no_column(project: Any) -> None:
     """Where header and records end with a delimiter nothing is kept; what stands behind one is a
     reject."""

@@ -132,7 +132,7 @@ class Ledger(DriftTables):
     def start_over(self, run: str) -> None:
         """Forget what a run that plans anew has done so far."""
         with self._writing():
-            for table in ("tasks", "files", "stages", "rejects", "outputs"):
+            for table in ("tasks", "files", "stages", "rejects", "outputs", "drift"):
                 self._db.execute(f"DELETE FROM {table} WHERE run = ?", (run,))  # noqa: S608
 
     def settle(self, run: str, origins: Iterable[tuple[str, str, int]]) -> None:

@@ -115,6 +115,7 @@ class Journal:
         self.dead.clear()
         self._stages.clear()
         self._outputs.clear()
+        self._drift.clear()
         self._unwritten.clear()
         self._noted.clear()
         self._read.clear()

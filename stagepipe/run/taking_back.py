@@ -26,7 +26,7 @@ from stagepipe.plan.mended import (
     shown_before,
     store_of,
 )
-from stagepipe.plan.planner import Checked, source_work
+from stagepipe.plan.planner import Checked, source_work, with_sources
 from stagepipe.record.ledger import Ledger, Row
 from stagepipe.record.mended import Mended, MendedRecord, Origin, OriginFile
 from stagepipe.record.rejects import Noted
@@ -68,9 +68,10 @@ class Desk:
 
     def __init__(self, checked: Checked, ledger: Ledger, run: Row) -> None:
         self.left_out: Counter[str] = Counter()
-        self._checked, self._run = checked, run
+        self._run = run
         self._pipeline = checked.pipeline
         sources, skipped = leave_out(self._pipeline, find_files(self._pipeline))
+        self._checked = with_sources(checked, sources)
         self._sources = {printable(source.name): source for source in sources}
         self._read = {(printable(s.name), printable(f.path)): f for s in sources for f in s.files}
         self._skipped = {printable(file.path): file for file in skipped}

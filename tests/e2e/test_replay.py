@@ -289,6 +289,25 @@ def test_duplicates_come_back_with_another_value(project: Any, stages: str) -> N
     assert once(ids(project)) == [1, 2, 3, 4, 7, 10, 11, 12]
 
 
+@pytest.mark.parametrize("stages", [REPLACE, APPEND], ids=["replace", "append"])
+def test_columns_beyond_the_schema_come_back_too(project: Any, stages: str) -> None:
+    """Those of the record's own header; a text of several records is looked at with them, too."""
+    project.declare(stages=stages, after=HALF)
+    text = (project.root / "pipeline.toml").read_text()
+    text = text.replace("[schema.columns]", '[schema]\nextra_columns = "keep"\n[schema.columns]')
+    project.write("pipeline.toml", text)
+    project.write("landing/a.csv", "id,colour,word\n1,red,one\nx,blue,two\n3,green,three\n")
+    project.letters("b.csv", range(10, 13))
+    first = project.run()
+    assert first.error is None, first.error
+    given = mended(project, first, ("\nx,blue,two", "\n2,blue,two\n4,black,four"))
+    done = back(project, given)
+    assert (done.asked, done.settled, done.result.error) == (1, 1, None)
+    frame = pl.read_parquet(project.root / "out/letters/*.parquet").sort("id")
+    assert once(frame["id"].to_list()) == [1, 2, 3, 4, 10, 11, 12]
+    assert frame["colour"].to_list()[:4] == ["red", "blue", "green", "black"]
+
+
 PLUGIN = """
 import polars as pl
 from stagepipe import step

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm
 from hypothesis import settings
 
 import stagepipe
@@ -136,12 +137,21 @@ class Project:
 
     def command(self, *arguments: str, **how: Any) -> Ended:
         """Run `stagepipe run --json` to its end."""
+        if not how:
+            return self.program("run", "--json", *arguments, code=None)
         process = self.start(*arguments, **how)
         try:
             out, err = process.communicate(timeout=100)
         finally:
             process.kill()
         return Ended(process.returncode, out, err)
+
+    def program(self, *words: str, code: int | None = 0) -> Ended:
+        """Run `stagepipe` with these words to its end; the exit code must be `code`, if any."""
+        done = warm.run(words, self.root, os.environ, timeout=100)
+        out, err = (text.decode(errors="surrogateescape") for text in (done.stdout, done.stderr))
+        assert code in (None, done.returncode), err + out
+        return Ended(done.returncode, out, err)
 
     def tree(self, folder: str = "out") -> dict[str, str]:
         """Every file of a folder with a digest of its content; folders and links too."""

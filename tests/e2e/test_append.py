@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -229,32 +226,22 @@ def test_json_says_what_is_skipped(letters: Any) -> None:
     """`files.skipped` of `run --json`, and the files with the reason in `plan --json`."""
     letters.run()
     letters.letters("new.csv", range(20, 21))
-    plan = json.loads(cli(letters, "plan", "--json").stdout)
+    plan = letters.program("plan", "--json").json
     assert plan["skipped"] == [
         {"file": f"landing/{name}.csv", "reason": "out/letters holds their rows"} for name in "ab"
     ]
     assert [source["files"] for source in plan["sources"]] == [1]
-    text = cli(letters, "plan").stdout
+    text = letters.program("plan").out
     assert "  skipped 2 files: out/letters holds their rows\n" in text
     assert "landing/a.csv" not in text
-    assert "    landing/a.csv\n" in cli(letters, "plan", "-v").stdout
+    assert "    landing/a.csv\n" in letters.program("plan", "-v").out
     ended = letters.command()
     assert ended.json["files"] == {"read": 1, "skipped": 2, "dead": 0}
-    assert json.loads(cli(letters, "show", "--json").stdout)["files"] == ended.json["files"]
-    assert "1 read, 2 skipped\n" in cli(letters, "show").stdout
+    assert letters.program("show", "--json").json["files"] == ended.json["files"]
+    assert "1 read, 2 skipped\n" in letters.program("show").out
     assert ended.json["rows"]["written"] == 1
     assert ended.json["outputs"][0]["rows"] == 10
-    assert "nothing to do" in cli(letters, "plan").stdout
-
-
-def cli(project: Any, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "stagepipe", *words],
-        cwd=project.root,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    assert "nothing to do" in letters.program("plan").out
 
 
 # -- tables that nobody knows --------------------------------------------------------------------

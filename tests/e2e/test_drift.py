@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -39,9 +36,7 @@ def kinds(ended: Any) -> list[tuple[str, str | None]]:
 
 def shown(project: Any) -> dict[str, Any]:
     """`stagepipe show --json` of the last run."""
-    command = [sys.executable, "-m", "stagepipe", "show", "--json"]
-    found = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=True)
-    return json.loads(found.stdout)
+    return project.program("show", "--json").json
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -213,14 +211,8 @@ def test_appending_keeps_the_columns_that_the_table_began_with(project: Any) -> 
 
 def said(project: Any, *words: str) -> tuple[int, str]:
     """What a command says."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "stagepipe", *words],
-        cwd=project.root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return ended.returncode, ended.stdout + ended.stderr
+    ended = project.program(*words, code=None)
+    return ended.code, ended.out + ended.err
 
 
 def test_steps_may_name_columns_that_only_files_have(project: Any) -> None:

@@ -374,16 +374,7 @@ def test_what_steps_dropped_and_added_is_shown(project: Any) -> None:
 
 
 def run(project: Any, *words: str) -> str:
-    import subprocess
-
-    done = subprocess.run(
-        [sys.executable, "-m", "stagepipe", *words],
-        cwd=project.root,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return project.program(*words).out
 
 
 @pytest.mark.parametrize("on_existing", ["error", "replace"])

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -336,7 +333,7 @@ def test_behind_a_step_over_all_rows_check_says_that_lines_are_lost(picky: Any) 
     """And they are null, for a source `*`."""
     project, rows, _ = picky
     declare(project, stages('"twice"', '{ use = "sort", by = ["id"] }, "threes"', '"fives"'))
-    text = cli(project, "check").stdout
+    text = project.program("check").out
     assert "'threes'" in text
     assert "'fives'" in text
     assert "'sort'" in text
@@ -347,26 +344,14 @@ def test_behind_a_step_over_all_rows_check_says_that_lines_are_lost(picky: Any) 
         ("*", None, None, None, None)
     }
     declare(project, stages('"threes"', '{ use = "sort", by = ["id"] }', '"twice"'))
-    assert "threes" not in cli(project, "check").stdout
+    assert "threes" not in project.program("check").out
 
 
 def test_unpivot_is_no_loss_to_check(picky: Any) -> None:
     """The built-in step keeps the way back."""
     project, _, _ = picky
     declare(project, stages('{ use = "unpivot", columns = ["n"] }', '"threes"'))
-    assert "threes" not in cli(project, "check").stdout
-
-
-def cli(project: Any, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "stagepipe", *words],
-        cwd=project.root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr
-    return done
+    assert "threes" not in project.program("check").out
 
 
 # -- budgets, counts, and what goes wrong --------------------------------------------------------
@@ -395,7 +380,7 @@ def test_show_and_rejects_count_them(picky: Any) -> None:
     assert ended.code == 0
     count = sum(n % 3 == 0 for n, _, _ in rows)
     assert ended.json["stages"][1]["rows"]["rejected"] == count
-    shown = json.loads(cli(project, "show", "--json").stdout)
+    shown = project.program("show", "--json").json
     found = [each for each in shown["reject_counts"] if each["reason"] == "three"]
     assert {each["stage"] for each in found} == {"stage1"}
     assert sum(each["records"] for each in found) == count
@@ -403,7 +388,7 @@ def test_show_and_rejects_count_them(picky: Any) -> None:
     assert sum(of_sources.values()) == ended.json["rows"]["rejected"]
     of_b = sum(found["records"] for found in shown["reject_counts"] if found["source"] == "b")
     assert of_sources["b"] == of_b > 0
-    listed = cli(project, "rejects", "--csv", "--source", "b").stdout
+    listed = project.program("rejects", "--csv", "--source", "b").out
     assert listed.count(",stage1,") == sum(n % 3 == 0 for n, _, _ in rows if n // 1000 == 1)
 
 

@@ -95,15 +95,8 @@ def ids(project: Any) -> list[int]:
 
 def cli(project: Any, *arguments: str) -> Any:
     """What a command prints, as JSON where it was asked for."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "stagepipe", *arguments],
-        cwd=project.root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout) if "--json" in arguments else ended.stdout
+    ended = project.program(*arguments)
+    return ended.json if "--json" in arguments else ended.out
 
 
 def test_a_stage_is_seen_once(letters: Any) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -222,15 +220,8 @@ def test_check_knows_it_too(growing: Any) -> None:
     growing.declare(columns='code = "int32"\n', stages=APPEND, after=KEPT)
     assert growing.run().error is None
     growing.declare(columns=UNIQUE, stages=APPEND, after=KEPT)
-    ended = subprocess.run(
-        [sys.executable, "-m", "stagepipe", "check"],
-        cwd=growing.root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 2
-    assert "was not unique" in ended.stderr + ended.stdout
+    ended = growing.program("check", code=2)
+    assert "was not unique" in ended.err + ended.out
 
 
 def test_a_run_that_appends_may_be_killed_anywhere(growing: Any) -> None:

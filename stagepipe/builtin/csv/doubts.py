@@ -7,12 +7,14 @@ They only have to find nearly all that it refuses, and little else.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import date
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stagepipe.builtin.csv.values import Notation
+from stagepipe.builtin.csv.values import Notation, filled
 from stagepipe.contracts import ColumnSpec
 
 MOST_TEXTS = 10_000
@@ -37,8 +39,10 @@ def sorted_out(
 ) -> tuple[pa.ChunkedArray, pl.Series]:
     """A column's texts, or bytes, as values, without those that may not fit; and a mask of these.
     Raises `pyarrow.ArrowInvalid` where they cannot be told."""
-    texts, is_odd = _texts(found)
-    is_odd |= _doubtful(texts, column, notation)
+    texts, is_lost = _texts(found)
+    is_odd = _doubtful(texts, column, notation)
+    if is_lost is not None:
+        is_odd |= is_lost
     try:
         return _values(texts, is_odd, column, notation), is_odd
     except pa.ArrowInvalid:
@@ -52,10 +56,10 @@ def sorted_out(
     return _values(texts, is_odd, column, notation), is_odd
 
 
-def _texts(found: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pl.Series]:
-    """Bytes as text, null where they are none; and where that is."""
+def _texts(found: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pl.Series | None]:
+    """Bytes as text, null where they are none; and where that is, if anywhere."""
     try:
-        return found.cast(pa.string()), pl.repeat(False, len(found), eager=True)
+        return found.cast(pa.string()), None
     except pa.ArrowInvalid:
         texts = [_text(value) for value in found.to_pylist()]
     decoded = pa.chunked_array([pa.array(texts, pa.string())])
@@ -73,30 +77,45 @@ def _text(value: bytes | None) -> str | None:
 def _values(
     texts: pa.ChunkedArray, is_odd: pl.Series, column: ColumnSpec, notation: Notation
 ) -> pa.ChunkedArray:
-    nothing = pa.scalar(None, pa.string())
-    return notation.of_texts(pc.if_else(is_odd.to_arrow(), nothing, texts), column)
+    kept = pc.if_else(is_odd.to_arrow(), pa.scalar(None, pa.string()), texts)
+    if _is_cast(column, notation):
+        with suppress(pa.ArrowInvalid):
+            return filled(kept.cast(column.arrow_type), column)
+    return notation.of_texts(kept, column)
+
+
+def _is_cast(column: ColumnSpec, notation: Notation) -> bool:
+    """Whether a cast does what the converter does, of texts that are not doubtful."""
+    kind = column.arrow_type
+    is_number = kind in _INTEGERS or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return notation.read_type(column) == kind and (is_number or pa.types.is_date(kind))
 
 
 def _doubtful(texts: pa.ChunkedArray, column: ColumnSpec, notation: Notation) -> pl.Series:
     """A mask of the texts that may not fit the column."""
-    plain = pl.Series(pl.from_arrow(notation.for_converter(texts, column)))
-    fits = _fits(plain, column.arrow_type).fill_null(False)
-    return pl.Series(pl.from_arrow(texts.is_valid())) & ~fits
+    plain = pl.Series("plain", pl.from_arrow(notation.for_converter(texts, column)))
+    fits = _fits(pl.col("plain"), column.arrow_type).fill_null(False)
+    if not texts.null_count:
+        return plain.to_frame().select(~fits).to_series()
+    is_given = pl.Series("is_given", pl.from_arrow(texts.is_valid()))
+    return pl.DataFrame([plain, is_given]).select(pl.col("is_given") & ~fits).to_series()
 
 
-def _fits(texts: pl.Series, kind: pa.DataType) -> pl.Series:
-    if kind in _INTEGERS or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        numbers = texts.cast(_INTEGERS.get(kind, pl.Float64), strict=False)
-        fits: pl.Series = numbers.is_finite()
-        if pa.types.is_decimal(kind):
-            fits &= numbers.abs() < 10.0 ** (kind.precision - kind.scale)
-            fits &= ~texts.str.contains(rf"[eE]|\.[0-9]{{{kind.scale + 1}}}")
-        return fits
+def _fits(texts: pl.Expr, kind: pa.DataType) -> pl.Expr:
+    if kind in _INTEGERS:
+        return texts.cast(_INTEGERS[kind], strict=False).is_not_null() & ~texts.str.starts_with("+")
+    if pa.types.is_floating(kind):
+        return texts.cast(pl.Float64, strict=False).is_finite()
+    if pa.types.is_decimal(kind):
+        places = kind.precision - kind.scale
+        whole = f"[0-9]{{1,{places}}}" if places else "0"
+        fraction = rf"(\.[0-9]{{1,{kind.scale}}})?" if kind.scale else ""
+        return texts.str.contains(f"^-?{whole}{fraction}$")
     if pa.types.is_boolean(kind):
         return texts.is_in(_TRUTHS)
     if pa.types.is_date(kind):
-        is_day = texts.str.to_date("%Y-%m-%d", strict=False).is_not_null()
-        return is_day & (texts.str.len_bytes() == len("2024-01-31"))
+        day = texts.str.to_date("%Y-%m-%d", strict=False)
+        return (day >= date.min) & (texts.str.len_bytes() == len("2024-01-31"))
     if pa.types.is_timestamp(kind):
         end = r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)$" if kind.tz else "$"
         return texts.str.contains(_MOMENT + end)

@@ -134,15 +134,25 @@ def faults_of(
     return found
 
 
-def rejects_of(judged: Iterable[tuple[Record, Sequence[Fault]]], data: bytes) -> Iterator[Reject]:
-    """One reject for each of these records in which something was found to be wrong."""
+def lines_of(records: Iterable[Record], data: bytes) -> Iterator[int]:
+    """The line of the data, from 1, on which each of these records begins."""
     line, seen = 1, 0
-    for record, faults in judged:
+    for record in records:
+        start = record.span.start
+        line += count_lines(data[seen:start])
+        seen = start
+        yield line
+
+
+def rejects_of(
+    judged: Iterable[tuple[Record, Sequence[Fault]]], lines: Iterable[int], data: bytes
+) -> Iterator[Reject]:
+    """One reject for each of these records in which something was found to be wrong; `lines` are
+    those on which they begin."""
+    for (record, faults), line in zip(judged, lines, strict=True):
         if not faults:
             continue
         start, end, _ = record.span
-        line += count_lines(data[seen:start])
-        seen = start
         first, *others = faults
         yield Reject(
             source="",

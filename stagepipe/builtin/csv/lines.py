@@ -49,19 +49,21 @@ def written_lines(data: bytes, start: int = 0) -> pl.DataFrame:
     import polars as pl
 
     view = view_of(data, start)
-    is_lf = is_end = view == LF
-    is_mark = is_lf  # where any byte of an end stands
-    if data.find(b"\r", start) >= 0:
-        is_cr = view == CR
-        is_mark = is_lf | is_cr
-        is_end = is_lf | (is_cr & ~is_lf.shift(-1, fill_value=False))
-    begins = (~is_mark & is_mark.shift(1, fill_value=True)).arg_true()
-    is_last_open = len(view) > 0 and not is_mark[-1]
-    if len(begins) == is_end.sum() + is_last_open:  # no line is blank
-        before = pl.int_range(len(begins), dtype=pl.Int64, eager=True)
-    else:
-        before = count_before(is_end.arg_true(), begins)
     first_line = count_lines(data[:start]) + 1
+    is_lf = view == LF
+    if data.find(b"\r", start) < 0 and not data.startswith(b"\n", start):
+        ends = is_lf.arg_true().cast(pl.Int64)
+        begins = pl.Series("offset", [start], dtype=pl.Int64).append(ends + (start + 1))
+        if len(view) == 0 or begins[-1] == len(data):
+            begins = begins.head(-1)
+        if ends.diff().min() != 1:  # no line is blank
+            numbers = pl.int_range(first_line, first_line + len(begins), dtype=pl.Int64, eager=True)
+            return pl.DataFrame({"offset": begins, "line": numbers})
+    is_cr = view == CR
+    is_mark = is_lf | is_cr  # where any byte of an end stands
+    is_end = is_lf | (is_cr & ~is_lf.shift(-1, fill_value=False))
+    begins = (~is_mark & is_mark.shift(1, fill_value=True)).arg_true()
+    before = count_before(is_end.arg_true(), begins)
     return pl.DataFrame({"offset": begins.cast(pl.Int64) + start, "line": before + first_line})
 
 

@@ -21,6 +21,7 @@ from stagepipe.builtin.csv.explain import (
     Layout,
     Record,
     faults_of,
+    lines_of,
     rejects_of,
     take_apart,
     unfit_records,
@@ -274,7 +275,7 @@ def _examined(
         table = table.filter(pc.invert(failed))
     records = [taken[row] for row in sorted(rejected)]
     faults = faults_of(records, layout, dialect.notation)
-    rejects = list(rejects_of(zip(records, faults, strict=True), data))
+    rejects = list(rejects_of(zip(records, faults, strict=True), lines_of(records, data), data))
     places = None
     if with_places:
         kept = (record.span.start for row, record in enumerate(taken) if row not in rejected)

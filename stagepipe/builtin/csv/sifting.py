@@ -31,7 +31,7 @@ from stagepipe.builtin.csv.explain import (
     rejects_of,
 )
 from stagepipe.builtin.csv.parsing import failed_rows, may_be_open, read_types, typed_table
-from stagepipe.builtin.csv.structure import Survey
+from stagepipe.builtin.csv.structure import Span, Survey
 from stagepipe.contracts import SegmentResult
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _judged(
         doubtful |= pl.Series(pl.from_arrow(failed))
     doubted, numbers = numbers.filter(doubtful).to_list(), numbers.filter(~doubtful)
     _check_share(len(misfits) + len(doubted), found)
-    held = table.filter(doubtful.to_arrow())
+    held = table.take(doubtful.arg_true().to_arrow())
     known = {
         name: Known(held.column(name), masks[name].filter(doubtful).arg_true().to_list())
         if name in masks
@@ -181,7 +181,8 @@ def _judged(
     judged.update(zip(doubted, zip(records, faults, strict=True), strict=True))
 
     ordered = sorted(judged)
-    rejects = list(rejects_of((judged[number] for number in ordered), data))
+    begun = found.places["line"].gather(ordered)
+    rejects = list(rejects_of((judged[number] for number in ordered), begun, data))
     if not rejects:
         _HABITS.pop((layout, dialect), None)
     if good := [number for number in ordered if not judged[number][1]]:
@@ -204,10 +205,10 @@ def _check_share(doubtful: int, found: Records) -> None:
 def _any(masks: Iterable[pl.Series], rows: int) -> pl.Series:
     import polars as pl
 
-    found = pl.repeat(False, rows, dtype=pl.Boolean, eager=True)
+    found = None
     for mask in masks:
-        found |= mask
-    return found
+        found = mask if found is None else found | mask
+    return pl.repeat(False, rows, dtype=pl.Boolean, eager=True) if found is None else found
 
 
 def _typed(
@@ -242,8 +243,11 @@ def _taken_apart(
     """Some of the records, taken apart."""
     structure = dialect.structure
     begins = found.places["offset"].gather(numbers).to_list()
+    match = structure.patterns.record.match
     spans = (
-        found.odd.get(number) or structure.record_at(data, begin)
+        found.odd.get(number)
+        or ((one := match(data, begin)) and Span(begin, one.end(), True))
+        or structure.record_at(data, begin)
         for number, begin in zip(numbers, begins, strict=True)
     )
     return list(records_of(spans, data, structure, layout, dialect.text_errors))

@@ -167,7 +167,9 @@ class SegmentResult:
     `places`, where it was asked for, says of each row of the table, in its order, where its record
     begins: `offset` (int64), in bytes from the segment's beginning, and `line` (int64), the
     physical line, from 1 at the segment's first. `header` has the names of the file's columns,
-    where these have any, so that a run can say what is new.
+    where these have any, so that a run can say what is new. `other_tables` says how many of the
+    rejects stand for a whole table that is not wanted, with the reason ANOTHER_TABLE: no budget
+    counts these, and they do not come back.
     """
 
     table: pa.Table
@@ -176,6 +178,7 @@ class SegmentResult:
     rejects: Sequence[Reject]
     places: pa.Table | None = None
     header: tuple[str, ...] | None = None
+    other_tables: int = 0
 
 
 class DeadSegment(Exception):  # noqa: N818 - the word of the field and of our users
@@ -183,7 +186,8 @@ class DeadSegment(Exception):  # noqa: N818 - the word of the field and of our u
 
 
 class Reader(Protocol):
-    """Reads one kind of file. `options` are the source's, already checked."""
+    """Reads one kind of file. `options` are the source's, already checked; of a reader that has
+    `detect` they are, but for that one, what it made of them for the file in question."""
 
     def faults(self, spec: TableSpec) -> Iterable[tuple[tuple[str | int, ...], str]]:
         """What of the table's declaration this reader cannot do: where it stands in `[schema]`, as
@@ -197,6 +201,15 @@ class Reader(Protocol):
         bytes that it begins with; `is_whole` says that it has no others. None where these are too
         few to tell. Called while planning, in the parent, for each file of a table that keeps such
         columns. Raises DeadSegment where `read` would, for the header's sake."""
+        ...
+
+    def detect(self, head: bytes, spec: TableSpec, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The options for one file: those that were left out (None) replaced by what the file's
+        beginning tells, where that is not the usual. A reader may lack this method: then every
+        file has the source's options. `head` is at least the first MiB of the file, unpacked, or
+        all of it; what comes after the first MiB must change nothing, nor may anything else that
+        is not among the arguments, since parts are kept by them. Called in a worker, for each
+        segment, and in the parent while planning."""
         ...
 
     def cuts(self, path: Path, size: int, chunk_size: int, options: Mapping[str, Any]) -> list[int]:

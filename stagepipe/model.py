@@ -166,6 +166,10 @@ class Task:
     inputs: tuple[Piece, ...] = ()
 
 
+ANOTHER_TABLE = "another_table"
+"""The reason of a reject that is a whole table of a file of which another one is wanted."""
+
+
 class Reject(NamedTuple):
     """One bad record, with the fixed columns of rejects. `raw` has no record end."""
 
@@ -184,7 +188,8 @@ class Reject(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class SegmentCount:
     """What became of one segment. `records` is counted from the bytes, `rows` and `rejected` by
-    the reader, independently. A dead segment counts nothing and says why.
+    the reader, independently; `other_tables` of the rejects are whole tables that are not wanted. A
+    dead segment counts nothing and says why.
 
     `nulls` says for each column of the reader's table, in its order, how many rows have no value;
     `unfit` how many rejects a column has whose value did not fit its type. `header` is the place of
@@ -202,6 +207,7 @@ class SegmentCount:
     nulls: tuple[int, ...] = ()
     unfit: Mapping[str, int] = field(default_factory=dict)
     header: int | None = None
+    other_tables: int = 0
 
 
 @dataclass(frozen=True, slots=True)

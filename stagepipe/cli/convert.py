@@ -53,11 +53,11 @@ log = logging.getLogger("stagepipe")
 def command(
     files: tuple[str, ...], out: str, kind: str | None, save: str | None, *, as_json: bool
 ) -> int:
-    """Convert CSV files (UTF-8, with a header, all with the same one) into one table.
+    """Convert CSV files, all written in one way, into one table.
 
-    How values are written and their types are guessed from samples and said on stderr. A type is
-    taken only if every value comes back as the same text: 08123 stays a string. What does not fit
-    later is a reject, kept beside OUT as OUT.rejects.csv.
+    How files and values are written and their types are guessed from samples and said on stderr. A
+    type is taken only if every value comes back as the same text: 08123 stays a string. What does
+    not fit later is a reject, kept beside OUT as OUT.rejects.csv.
     """
     from stagepipe.cli.run import execute, get_ready, tell
     from stagepipe.cli.watching import say_lines
@@ -112,20 +112,19 @@ def _of_target(target: Target) -> Iterator[str]:
 
 def _dialect(found: TableGuess) -> Iterator[str]:
     """What else is unlike most files."""
-    if found.dialect.quote != '"':
-        yield f", quote = {found.dialect.quote!r}"
-    for key, value in found.notation.keys.items():
-        shown = value if isinstance(value, bool) else ", ".join(map(repr, value))
-        yield f", {key} = {str(shown).lower() if isinstance(value, bool) else shown}"
+    keys = {**found.dialect.keys, **found.notation.keys}
+    del keys["delimiter"]
+    for key, value in keys.items():
+        words = ", ".join(map(repr, value)) if isinstance(value, tuple) else repr(value)
+        yield f", {key} = {words.lower() if isinstance(value, bool) else words}"
 
 
 def _warnings(found: TableGuess) -> Iterator[str]:
     first = found.files[0]
     yield from found.notation.doubts
     if found.dialect.is_header_odd:
-        yield f"the first record of {first} looks like no header, and is taken for one"
-    if found.not_utf8 is not None:
-        yield (
-            f"{found.not_utf8} is not all UTF-8: such records become rejects; "
-            f"`iconv -f {found.encoding} -t UTF-8` may convert it"
-        )
+        taken = "taken for one" if found.dialect.header_records else "taken for a record"
+        yield f"the first record of {first} looks like no header, and is {taken}"
+    if found.dialect.has_other_tables:
+        yield f"other tables follow in {first}: each is one reject"
+    yield from found.doubts

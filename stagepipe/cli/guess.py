@@ -118,7 +118,7 @@ def _object(found: PipelineGuess, declared: Pipeline, text: str) -> dict[str, An
                 "records": source.records,
                 "is_all": source.is_all,
                 "csv": {
-                    "delimiter": source.dialect.delimiter,
+                    **source.dialect.keys,
                     "quote": source.dialect.quote,
                     **source.notation.keys,
                 },

@@ -21,7 +21,7 @@ from stagepipe.cli.options import (
 )
 from stagepipe.cli.rejects import RAW_WIDTH, reject_lines, reject_object
 from stagepipe.cli.session import session
-from stagepipe.cli.wording import count, number, shortened, table
+from stagepipe.cli.wording import count, detected_lines, number, shortened, table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -79,6 +79,7 @@ def _source_object(source: SourcePreview) -> dict[str, Any]:
         "records": source.records,
         "dropped": dict(source.dropped),
         "added": dict(source.added),
+        "detected": {path: dict(found) for path, found in source.detected.items()},
         "error": source.error,
     }
 
@@ -113,6 +114,7 @@ def _lines(found: Preview, width: int | None) -> Iterator[str]:
 def _source_lines(source: SourcePreview, width: int | None) -> Iterator[str]:
     more = f" and {number(source.files - 1)} more" if source.files > 1 else ""
     yield f"source {source.name}: {_sum(source)} of {source.file}{more}"
+    yield from (f"{INDENT}{line}" for line in detected_lines(source.detected.items()))
     if source.error is not None:
         yield f"{INDENT}error: {source.error}"
     if source.rows.height or (source.error is None and source.rows.width):

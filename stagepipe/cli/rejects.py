@@ -14,7 +14,7 @@ from stagepipe.cli.command import Command
 from stagepipe.cli.history import History
 from stagepipe.cli.options import as_json, history, loudness, option
 from stagepipe.cli.session import session
-from stagepipe.cli.wording import count, path_here, shortened, shown
+from stagepipe.cli.wording import count, number, path_here, shortened, shown
 from stagepipe.errors import UsageError
 
 if TYPE_CHECKING:
@@ -116,16 +116,17 @@ def _format(ctx: click.Context, **asked: bool) -> tuple[bool, bool, bool]:
 
 def _return(found: Callable[[], Iterator[tuple[Noted, Status]]], row: dict[str, Any]) -> None:
     """Write what goes to the supplier, and say on stderr what cannot."""
-    from stagepipe.record.returning import Status, form, origin_of
+    from stagepipe.record.returning import Status, form, is_table, origin_of
 
-    lost = 0
+    lost = tables = 0
 
     def open_ones() -> Iterator[Noted]:
-        nonlocal lost
-        lost = 0
+        nonlocal lost, tables
+        lost = tables = 0
         for noted, status in found():
             if status is Status.OPEN:
                 lost += origin_of(noted.reject) is None
+                tables += is_table(noted)
                 yield noted
 
     session().out.raw(form(open_ones, row["pipeline"], row["run"]))
@@ -134,6 +135,11 @@ def _return(found: Callable[[], Iterator[tuple[Noted, Status]]], row: dict[str, 
             "%s cannot be returned: nobody knows which %s (line and raw are empty)",
             count(lost, "record"),
             "it was" if lost == 1 else "they were",
+        )
+    if tables:
+        log.warning(
+            "%s left out: what is wanted of one has to come in a file of its own",
+            "1 other table is" if tables == 1 else f"{number(tables)} other tables are",
         )
 
 

@@ -18,16 +18,16 @@ from stagepipe.declare.types import parse_type
 
 SOURCE, STAGE = "files", "convert"
 DIALECT_KEYS = (
-    *("quote", "null_values", "decimal_comma", "thousands"),
-    *("true_values", "false_values", "trim"),
+    *("encoding", "delimiter", "quote", "escape", "comment"),
+    *("skip_lines", "header", "skip_footer", "tables"),
+    *("null_values", "decimal_comma", "thousands", "true_values", "false_values", "trim"),
 )
-"""What a guess may say of a dialect, beside the delimiter."""
+"""What a guess may say of a dialect."""
 
 
 def dialect_of(file: FileGuess, notation: NotationGuess) -> CsvDialect:
     """What `[source.csv]` has to say."""
-    quote = {} if file.quote == '"' else {"quote": file.quote}
-    return CsvDialect(delimiter=file.delimiter, **quote, **notation.keys)
+    return CsvDialect(**file.keys, **notation.keys)
 
 
 def column_of(column: ColumnGuess) -> Column:
@@ -124,7 +124,6 @@ def _source_lines(source: Source, notes: Iterable[str]) -> Iterator[str]:
     else:
         yield from ("files = [", *(f"    {_text(file)}," for file in source.files), "]")
     yield "[source.csv]"
-    yield f"delimiter = {_text(source.csv.delimiter)}"
     for key in DIALECT_KEYS:
         value = getattr(source.csv, key)
         if value != CsvDialect.model_fields[key].default:
@@ -153,6 +152,8 @@ def _value(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         return _text(value)
+    if isinstance(value, int):
+        return str(value)
     assert isinstance(value, tuple)
     return f"[{', '.join(map(_text, value))}]"
 

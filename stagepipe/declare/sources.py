@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictStr
 
@@ -58,7 +58,7 @@ def _on_one_line(text: str) -> str:
     return text
 
 
-MARKS = {"delimiter": ",", "quote": '"', "escape": "", "comment": ""}
+MARKS: Mapping[str, Any] = {"delimiter": ",", "quote": '"', "escape": "", "comment": ""}
 MUST_DIFFER = (
     *(("delimiter", "quote"), ("delimiter", "escape")),
     *(("comment", "quote"), ("comment", "escape"), ("comment", "delimiter")),
@@ -75,15 +75,21 @@ def _sign(text: str) -> str:
 class CsvDialect(Declared):
     """How a source's CSV files are written."""
 
-    delimiter: Annotated[StrictStr, AfterValidator(_delimiter)] = Field(
-        ",", description="What stands between two fields: one character or several."
+    delimiter: Annotated[StrictStr, AfterValidator(_delimiter)] | None = Field(
+        None,
+        description="What stands between two fields: one character or several; detected in each "
+        "file when left out.",
     )
-    quote: Annotated[StrictStr, AfterValidator(_quote)] = Field(
-        '"', description="The character around a field that holds delimiters; empty for none."
+    quote: Annotated[StrictStr, AfterValidator(_quote)] | None = Field(
+        None,
+        description="The character around a field that holds delimiters; empty for none; detected "
+        "in each file when left out.",
     )
     null_values: Words = Field(("",), description="Fields that stand for a missing value.")
-    encoding: Annotated[StrictStr, AfterValidator(check_encoding)] = Field(
-        "utf-8", description="How characters are written as bytes."
+    encoding: Annotated[StrictStr, AfterValidator(check_encoding)] | None = Field(
+        None,
+        description="How characters are written as bytes; UTF-16 and UTF-32 are detected in each "
+        "file when left out.",
     )
     escape: Annotated[StrictStr, AfterValidator(_escape)] | None = Field(
         None, description="The character before one to be taken as it is; none when left out."
@@ -92,9 +98,18 @@ class CsvDialect(Declared):
         True,
         description="Whether the first record names the columns, or how many of them do together.",
     )
-    skip_lines: Count = Field(0, description="Lines to leave out at the start of a file.")
+    skip_lines: Count | None = Field(
+        None,
+        description="Lines to leave out at the start of a file; detected in each file when left "
+        "out.",
+    )
     skip_footer: Count = Field(
         0, description="Lines that are not blank to leave out at the end of a file."
+    )
+    tables: Literal["one", "first"] = Field(
+        "one",
+        description='Whether a file is one table, or a blank line ends the "first" one and what '
+        "follows are others.",
     )
     comment: Annotated[Word, AfterValidator(_on_one_line)] | None = Field(
         None, description="How lines begin that are to be left out; none when left out."
@@ -125,21 +140,21 @@ class CsvDialect(Declared):
 
 def _marks(data: Mapping[str, Any]) -> Iterator[Complaint]:
     """Check that what gives the records their structure is told apart."""
-    marks: dict[str, Any] = {**MARKS, **data}
+    marks = {**MARKS, **{key: data[key] for key in MARKS if data.get(key) is not None}}
     for outer, inner in MUST_DIFFER:
         one, other = marks[outer], marks[inner]
         if not isinstance(one, str) or not isinstance(other, str) or not other:
             continue
         if one == other:
-            key = inner if inner in data else outer
+            key = inner if data.get(inner) is not None else outer
             text = f"is {shown(other)}, as the other of {outer} and {inner} is"
             yield Complaint((key,), f"{text}; they must differ")
         elif other in one:
             text = f"is {shown(one)}, and {shown(other)} in it is the {inner}"
             yield Complaint((outer,), f"{text}; they must differ")
-    encoding = data.get("encoding", "utf-8")
+    encoding = data.get("encoding") or "utf-8"
     for key, mark in marks.items():
-        if key in MARKS and isinstance(mark, str) and not can_write(mark, encoding):
+        if isinstance(mark, str) and not can_write(mark, encoding):
             yield Complaint((key,), f"is {shown(mark)}, which is not in {shown(encoding)}")
 
 

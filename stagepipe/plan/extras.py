@@ -19,6 +19,7 @@ from typing import BinaryIO
 from stagepipe.contracts import ColumnSpec, DeadSegment, Reader, TableSpec
 from stagepipe.model import InputFile
 from stagepipe.packing import Unpacked, UnpackError, is_packed, unpacked
+from stagepipe.plan.detecting import HEAD_BYTES, work_of_file
 from stagepipe.plan.files import SourceFiles
 from stagepipe.plan.work import SourceWork
 from stagepipe.plugins import Plugins
@@ -108,8 +109,15 @@ def _header(
         while size <= LONGEST_HEADER:
             head += stream.read(size - len(head))
             is_whole = len(head) < size
-            names = reader.extra_columns(head, spec, how.options, is_whole=is_whole)
-            if names is not None:
-                return names
+            options = work_of_file(reader, head, how, spec).options
+            is_enough = is_whole or size >= HEAD_BYTES
+            try:
+                names = reader.extra_columns(head, spec, options, is_whole=is_whole)
+            except DeadSegment:
+                if is_enough:
+                    raise
+            else:
+                if names is not None and (is_enough or options is how.options):
+                    return names
             size *= GROWTH
     return ()

@@ -18,12 +18,19 @@ from stagepipe.model import InputFile, printable
 from stagepipe.plan.files import members_of
 from stagepipe.plan.grouping import Group, Identity, find, folder_group, folders_of, grouped
 from stagepipe.plan.guessing import difference_of
-from stagepipe.plan.sampling import FileSample, TableSample, check_header, look_at, share_of
+from stagepipe.plan.sampling import (
+    FileSample,
+    TableSample,
+    adapted,
+    check_header,
+    look_at,
+    share_of,
+)
 
 FILES_OF_A_FOLDER = 20
 """At most so many files of a folder are looked at: the first, the last, and some between."""
 FILES_IN_ALL = 400
-Key = tuple[str, str, tuple[str, ...], int]
+Key = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +70,14 @@ class _Looked:
     @property
     def key(self) -> Key:
         found = self.samples[0].guess
+        return *self.table, found.encoding, found.marks, found.has_other_tables
+
+    @property
+    def table(self) -> Key:
+        """What a file shows in any case of how it is written, the names of its columns first."""
+        found = self.samples[0].guess
         names = tuple(sorted(name.strip(" \t") for name in found.header))
-        return found.delimiter, found.quote, names, found.title_lines
+        return names, found.delimiter, found.quote, found.title_lines, found.header_records
 
 
 def guess_pipeline(words: Sequence[str], leave_out: Collection[Identity] = ()) -> PipelineGuess:
@@ -127,12 +140,15 @@ class _Guesser:
         rest = [file for file in group.files if file.path not in apart]
         yield self._source(_part(group, rest) if apart else group, most)
         for variant in others:
-            if variant[0].key[2] == most[0].key[2]:
+            if variant[0].table[0] == most[0].table[0]:
                 files = [each.file for each in variant]
                 yield self._source(_part(group, files), variant, _unlike(variant, most))
             else:
                 text = difference_of(
-                    replace(variant[0].samples[0].guess, delimiter=most[0].key[0]),
+                    replace(
+                        variant[0].samples[0].guess,
+                        delimiter=most[0].samples[0].guess.delimiter,
+                    ),
                     most[0].samples[0].guess,
                 )
                 self.left_out += [(each.file.path, str(text)) for each in variant]
@@ -151,6 +167,7 @@ class _Guesser:
         self, group: Group, looked: Sequence[_Looked], doubts: Iterable[str] = ()
     ) -> SourceGuess:
         samples = [sample for each in looked for sample in each.samples]
+        dialect, told = _with_footer(samples, is_all=len(looked) == len(group.files))
         table = _table(samples)
         notation, columns = decide(table.evidence)
         name = None if group.captures else self._name(group.name)
@@ -159,12 +176,12 @@ class _Guesser:
             group.globs,
             len(group.files),
             tuple(each.file.path for each in looked),
-            samples[0].guess,
+            dialect,
             notation,
             tuple(replace(column, name=column.name.strip(" \t")) for column in columns),
             table.records,
             table.is_all and len(looked) == len(group.files),
-            (*doubts, *notation.doubts, *_told(samples)),
+            (*doubts, *notation.doubts, *told, *_told(samples)),
         )
 
     def _name(self, wanted: str) -> str:
@@ -199,6 +216,17 @@ def _looked(file: InputFile, share: int) -> _Looked:
     return found
 
 
+def _with_footer(samples: Sequence[FileSample], *, is_all: bool) -> tuple[FileGuess, Iterator[str]]:
+    """The dialect of a source, with a footer only where all of its files were looked at and have
+    as long a one: else records could be left out in silence."""
+    found = samples[0].guess
+    counts = {sample.guess.footer_lines for sample in samples}
+    if counts == {0} or (is_all and len(counts) == 1):
+        return found, iter(())
+    told = f"skip_footer = {max(counts)} may be right, but not all files were seen to have one"
+    return replace(found, footer_lines=0), iter([told])
+
+
 def _table(samples: Sequence[FileSample]) -> TableSample:
     table = TableSample(samples[0].guess.header)
     for sample in samples:
@@ -209,10 +237,34 @@ def _table(samples: Sequence[FileSample]) -> TableSample:
 def _variants(looked: Sequence[_Looked]) -> list[list[_Looked]]:
     """The files by how they are written and by their columns, the most first."""
     by_key: dict[Key, list[_Looked]] = {}
-    for each in looked:
+    for each in _agreed(looked):
         by_key.setdefault(each.key, []).append(each)
     found = [part for variant in by_key.values() for part in _by_signs(variant)]
     return sorted(found, key=len, reverse=True)
+
+
+def _agreed(looked: Sequence[_Looked]) -> Iterator[_Looked]:
+    """The files, each with what most of the others are beside it where it shows nothing of it
+    itself, such as an encoding or comments."""
+    by_table: dict[Key, Counter[FileGuess]] = {}
+    for each in looked:
+        found = each.samples[0].guess
+        shown = FileGuess(
+            found.delimiter,
+            (),
+            is_header_odd=False,
+            escape=found.escape,
+            comment=found.comment,
+            encoding=found.encoding,
+            has_other_tables=found.has_other_tables,
+        )
+        nothing = FileGuess(found.delimiter, (), is_header_odd=False)
+        by_table.setdefault(each.table, Counter())[shown] += shown != nothing
+    for each in looked:
+        (most, times), *_ = by_table[each.table].most_common(1)
+        if times:
+            each = replace(each, samples=tuple(adapted(sample, most) for sample in each.samples))
+        yield each
 
 
 def _by_signs(looked: Sequence[_Looked]) -> list[list[_Looked]]:
@@ -254,6 +306,15 @@ def _unlike(variant: Sequence[_Looked], most: Sequence[_Looked]) -> Iterator[str
         yield f"unlike most files here: the quote is {mine.quote!r}"
     if mine.title_lines != other.title_lines:
         yield "unlike most files here: the header stands on another line"
+    if mine.encoding != other.encoding:
+        yield f"unlike most files here: the encoding is {mine.encoding}"
+    if mine.header_records != other.header_records:
+        yield "unlike most files here: the header has another number of lines, or there is none"
+    if mine.has_other_tables != other.has_other_tables:
+        what = "other tables follow" if mine.has_other_tables else "no other tables follow"
+        yield f"unlike most files here: {what}"
+    if (mine.escape, mine.comment) != (other.escape, other.comment):
+        yield "unlike most files here: other escapes or comments"
     if _decided(variant)[0].decimal_comma != _decided(most)[0].decimal_comma:
         yield "unlike most files here: another decimal sign"
 
@@ -272,16 +333,17 @@ def _told(samples: Sequence[FileSample]) -> Iterator[str]:
 def _told_of(sample: FileSample) -> Iterator[str]:
     found = sample.guess
     if found.title_lines:
-        yield (
-            f"lines above the header: {found.title_lines}; take them off, as "
-            f"skip_lines = {found.title_lines} is not available yet"
-        )
-    if found.is_header_odd:
+        yield f"lines above the header: {found.title_lines}"
+    if found.is_header_odd and found.header_records:
         yield "the first record looks like no header, and is taken for one"
+    if not found.header_records:
+        yield "the first record looks like no header, so there is none, and names are made up"
+    if found.header_records > 1:
+        yield f"the header has {found.header_records} lines"
+    if found.has_other_tables:
+        yield "other tables follow: each is one reject"
     if found.others:
         yield f"divided by {' or '.join(map(repr, found.others))} the records are even too"
-    if sample.encoding is not None:
-        yield f"not all UTF-8, {sample.encoding} is likely: such records become rejects"
     yield from sample.doubts
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stagepipe.declare.guess import ColumnGuess, FileGuess, NotationGuess, decide
@@ -13,6 +13,7 @@ from stagepipe.plan.files import members_of
 from stagepipe.plan.sampling import (
     FileSample,
     TableSample,
+    adapted,
     check_header,
     checked,
     look_at,
@@ -24,8 +25,7 @@ from stagepipe.plan.sampling import (
 class TableGuess:
     """What some files look like that are to become one table. `files` are as the user named them;
     `records` of them were looked at, which `is_all` says are all there are, and `is_beginning` that
-    they are the first ones. `not_utf8` names a file in which some bytes are no UTF-8, and
-    `encoding` is its likely one."""
+    they are the first ones. `doubts` are said of single files."""
 
     files: tuple[str, ...]
     dialect: FileGuess
@@ -34,8 +34,7 @@ class TableGuess:
     records: int
     is_all: bool
     is_beginning: bool
-    not_utf8: str | None
-    encoding: str | None
+    doubts: tuple[str, ...]
 
 
 def guess_table(files: Sequence[str]) -> TableGuess:
@@ -48,16 +47,13 @@ def guess_table(files: Sequence[str]) -> TableGuess:
     inputs = [each for file in named for each in members_of(Path(), file)]
     share = share_of(len(inputs))
     first: FileSample | None = None
-    odd: FileSample | None = None
+    footers: set[int] = set()
+    doubts: list[str] = []
     for file in inputs:
         sample = look_at(file, share)
-        if sample.guess.title_lines:
-            raise InputError(
-                f"it cannot be told how {printable(file.path)} is divided into fields: "
-                f"line {sample.guess.title_lines + 1} looks like its header, and to skip the lines "
-                "above is not available yet",
-                "take them off the file",
-            )
+        if first is not None:
+            sample = adapted(sample, first.guess)
+        doubts += [f"{printable(file.path)}: {doubt}" for doubt in sample.doubts]
         if first is None:
             check_header(file.path, sample.guess.header)
             first, table = sample, TableSample(sample.guess.header)
@@ -66,26 +62,48 @@ def guess_table(files: Sequence[str]) -> TableGuess:
                 f"{printable(file.path)} does not fit {printable(inputs[0].path)}: {difference}",
                 "convert files of different headers one by one, or write a pipeline file",
             )
-        if odd is None and sample.encoding is not None:
-            odd = sample
         table.add(sample)
+        footers.add(sample.guess.footer_lines)
     assert first is not None, "no files"
     notation, columns = decide(table.evidence)
     return TableGuess(
         tuple(files),
-        first.guess,
+        # A line too many that is left out would be a record lost in silence.
+        first.guess if len(footers) == 1 else replace(first.guess, footer_lines=0),
         notation,
         columns,
         table.records,
         table.is_all,
         table.is_beginning,
-        None if odd is None else odd.file.path,
-        None if odd is None else odd.encoding,
+        tuple(doubts),
     )
 
 
 def difference_of(found: FileGuess, first: FileGuess) -> str | None:
-    """How a file's header differs from that of the first file, if it does."""
+    """How a file's header, or what stands around its records, differs from the first file's, if it
+    does."""
+    return _difference_of_headers(found, first) or next(
+        (
+            f"{what} differs: {getattr(found, name)!r}, not {getattr(first, name)!r}"
+            for name, what in _SURROUNDINGS.items()
+            if getattr(found, name) != getattr(first, name)
+        ),
+        None,
+    )
+
+
+_SURROUNDINGS = {
+    "quote": "the quote",
+    "encoding": "the encoding",
+    "title_lines": "the number of lines above the header",
+    "header_records": "the number of lines that the header has",
+    "escape": "the escape",
+    "comment": "how comments begin",
+    "has_other_tables": "whether other tables follow",
+}
+
+
+def _difference_of_headers(found: FileGuess, first: FileGuess) -> str | None:
     if found.header == first.header:
         # A header of one field does not tell by what fields are divided.
         if found.delimiter == first.delimiter or len(first.header) == 1:

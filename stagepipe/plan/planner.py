@@ -17,6 +17,7 @@ from stagepipe.model import Chunk, Decision, InputFile, Piece, Receipt, Segment,
 from stagepipe.packing import is_packed
 from stagepipe.plan import chunks, tasks
 from stagepipe.plan.appending import fixed_columns, leave_out
+from stagepipe.plan.detecting import HEAD_BYTES, work_of_file
 from stagepipe.plan.extras import with_extras
 from stagepipe.plan.files import SourceFiles, find_files, look_for_files
 from stagepipe.plan.kept_values import kept_values
@@ -309,19 +310,25 @@ def _chunks(
 def _segments(checked: Checked, source: SourceFiles) -> Iterator[Segment]:
     pipeline = checked.pipeline
     reader = checked.plugins.reader(source.declared.use)
-    options = source_work(source).options
-    needs_lines = "line" in checked.work.table.provenance
+    how, table = source_work(source), checked.work.table
+    needs_lines = "line" in table.provenance
     for file in source.files:
         cuts: Sequence[int] = ()
         lines: Sequence[int] | None = [] if needs_lines else None
         if file.size > pipeline.chunk_size and not is_packed(file):
             try:
                 path = pipeline.folder / file.path
+                options = work_of_file(reader, _beginning(path), how, table).options
                 cuts = reader.cuts(path, file.size, pipeline.chunk_size, options)
                 lines = reader.first_lines(path, cuts) if needs_lines else None
             except OSError:
                 cuts = ()  # the worker meets the same trouble, and a dead letter says so
         yield from chunks.segments(file, cuts, lines)
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES)
 
 
 def source_work(source: SourceFiles) -> SourceWork:

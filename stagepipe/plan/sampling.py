@@ -8,17 +8,17 @@ inside a field, and the records do not have the header's width, the piece is lef
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from stagepipe.declare import guess
 from stagepipe.declare.guess.dialect import SURE_SHARE, looks_like_footer
-from stagepipe.declare.guess.encoding import likely_encoding
 from stagepipe.declare.sources import MAX_INFLATION
 from stagepipe.errors import InputError
 from stagepipe.model import InputFile, printable
@@ -27,14 +27,14 @@ from stagepipe.packing import UnpackError, is_packed, unpacked
 SAMPLE_BYTES = 2**23
 """So much is read of all files together, and of each at least the following."""
 LEAST_BYTES = 2**16
+WIDEST = 4
+"""In no encoding has a character more bytes, where all have as many."""
 BATCH_RECORDS = 10_000
 NO_CSV = {
     b"\x1f\x8b": "is packed by gzip: its name has to end in .gz",
     b"PK\x03\x04": "is a workbook, or a zip whose name has to end in .zip",
     b"PAR1": "is a Parquet file, not CSV",
     b"ARROW1": "is an Arrow file, not CSV",
-    b"\xff\xfe": 'is UTF-16: write a pipeline file, with encoding = "utf-16" in [source.csv]',
-    b"\xfe\xff": 'is UTF-16: write a pipeline file, with encoding = "utf-16" in [source.csv]',
 }
 """What the beginning of a file can say at once."""
 
@@ -50,23 +50,22 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class FileSample:
-    """What was read of a file: its beginning, and perhaps its middle and its end. `doubts` are
-    said of it; `encoding` is the likely one where it is not UTF-8."""
+    """What was read of a file: its beginning, and perhaps its middle and its end, without other
+    tables and footers. `doubts` are said of it."""
 
     file: InputFile
     guess: guess.FileGuess
     pieces: tuple[Piece, ...]
     is_whole: bool
-    encoding: str | None
     doubts: tuple[str, ...]
 
     def batches(self) -> Iterator[list[list[str]]]:
         """The records after the header, some thousands at a time."""
         for position, piece in enumerate(self.pieces):
-            skip = self.guess.title_lines if position == 0 else 0
-            records = _records(piece, self.guess, skip)
             if position == 0:
-                next(records, None)
+                records = self.guess.data_records(piece.text, is_whole=piece.is_to_end)
+            else:
+                records = _records(piece, self.guess)
             while batch := list(islice(records, BATCH_RECORDS)):
                 yield batch
 
@@ -102,21 +101,82 @@ def share_of(files: int) -> int:
 def look_at(file: InputFile, share: int) -> FileSample:
     """Read so many bytes of a file. Raises InputError, naming it, when that cannot be done or when
     it is no CSV."""
-    texts, is_whole = _read(file, share)
+    raw, is_whole = _read(file, share)
+    encoding = guess.guess_encoding([_whole_lines(raw, number) for number in range(len(raw))])
+    texts = [guess.text_of(piece, encoding.name) for piece in raw]
+    _check_text(printable(file.path), texts[0])
     found = _guess_file(file.path, texts[0], is_whole)
-    pieces = [Piece(texts[0], is_whole)]
-    doubts = list(_packed_told(file, is_whole))
-    for where, text, is_to_end in zip(("middle", "end"), texts[1:], (False, True), strict=False):
-        piece = Piece(text.partition("\n")[2], is_to_end)
+    found = replace(found, encoding=encoding.name)
+    doubts = [encoding.doubt] if encoding.doubt else []
+    doubts += _packed_told(file, is_whole)
+    if found.has_other_tables:
+        end = guess.first_table_end(texts[0], found)
+        texts, is_to_end = [texts[0][:end]], [True]
+    else:
+        is_to_end = [is_whole, False, True]
+    pieces = [Piece(texts[0], is_to_end[0])]
+    places = zip(("middle", "end"), texts[1:], is_to_end[1:], strict=False)
+    for where, text, is_last in places:
+        piece = Piece(text.partition("\n")[2], is_last)
         if _is_even(piece, found):
             pieces.append(piece)
         else:
             doubts.append(f"where a record begins in its {where} is not sure: not looked at")
-    not_utf8 = next((text for text in texts if not guess.is_utf8(text)), None)
-    if is_whole or len(texts) > 1:
-        doubts += _footer_told(pieces[-1], found)
-    encoding = None if not_utf8 is None else likely_encoding(not_utf8)
-    return FileSample(file, found, tuple(pieces), is_whole, encoding, tuple(doubts))
+    if pieces[-1].is_to_end and not found.has_other_tables:
+        pieces[-1], found, told = _without_footer(pieces[-1], found, is_only=len(pieces) == 1)
+        doubts += told
+    return FileSample(file, found, tuple(pieces), is_whole, tuple(doubts))
+
+
+def adapted(sample: FileSample, other: guess.FileGuess) -> FileSample:
+    """The sample of a file with what another file of its source has and it has nothing of: an
+    encoding, comments, escapes, other tables."""
+    found, texts = sample.guess, [piece.text for piece in sample.pieces]
+    text = "\n".join(texts)
+    taken: dict[str, Any] = {}
+    if other.encoding != found.encoding and found.encoding == "utf-8" and text.isascii():
+        taken |= {} if other.encoding.startswith("utf-") else {"encoding": other.encoding}
+    if not found.comment and not re.search(f"^{re.escape(other.comment)}", text, re.M):
+        taken["comment"] = other.comment
+    if not found.escape and other.escape and other.escape not in text:
+        taken["escape"] = other.escape
+    if other.has_other_tables and not guess.has_void_line(text, found.delimiter):
+        taken["has_other_tables"] = True
+    return replace(sample, guess=replace(found, **taken))
+
+
+def _whole_lines(pieces: Sequence[bytes], number: int) -> bytes:
+    """One of the pieces of a file, without what may be half a character at its beginning or end."""
+    piece = pieces[number]
+    if number:
+        piece = piece.partition(b"\n")[2]
+    if len(pieces) > 1:
+        piece = piece.rpartition(b"\n")[0] or piece
+    return piece
+
+
+def _without_footer(
+    last: Piece, found: guess.FileGuess, *, is_only: bool
+) -> tuple[Piece, guess.FileGuess, list[str]]:
+    """The last piece of a file without its footer, and what is to be said of that."""
+    records = list(_records(last, found, found.title_lines if is_only else 0))
+    if is_only:
+        records = records[found.header_records :]
+    text = last.text.rstrip("\r\n")
+    lines = text[-(2**16) :].splitlines()
+    number = guess.footer_lines(records[-10:], [line for line in lines if line][-10:])
+    if number and number < len(records):
+        told = f"its last {'line looks' if number == 1 else f'{number} lines look'} like a footer"
+        shown = found.delimiter.join(records[-1])[:60]
+        for _ in range(number):
+            text = text[: max(text.rfind("\n"), text.rfind("\r"))].rstrip("\r\n")
+        end = last.text[len(text) : len(text) + 2]
+        piece = Piece(text + end[: 2 if end == "\r\n" else 1], True)
+        return piece, replace(found, footer_lines=number), [f"{told}: {shown!r}"]
+    if len(records) > 1 and looks_like_footer(records[-1], len(found.header)):
+        shown = found.delimiter.join(records[-1])[:60]
+        return last, found, [f"its last record looks like a total or a footer: {shown!r}"]
+    return last, found, []
 
 
 def _packed_told(file: InputFile, is_whole: bool) -> Iterator[str]:
@@ -125,25 +185,13 @@ def _packed_told(file: InputFile, is_whole: bool) -> Iterator[str]:
 
 
 def _records(piece: Piece, found: guess.FileGuess, skip: int = 0) -> Iterator[list[str]]:
-    return guess.records(
-        piece.text, found.delimiter, is_whole=piece.is_to_end, quote=found.quote, skip=skip
-    )
+    return guess.records(piece.text, found.marks, is_whole=piece.is_to_end, skip=skip)
 
 
 def _is_even(piece: Piece, found: guess.FileGuess) -> bool:
     """Whether the records of a piece that begins somewhere have the header's width."""
     widths = [len(record) for record in islice(_records(piece, found), BATCH_RECORDS)]
     return widths.count(len(found.header)) > SURE_SHARE * len(widths) if widths else True
-
-
-def _footer_told(last: Piece, found: guess.FileGuess) -> Iterator[str]:
-    record: list[str] = []
-    number = 0
-    for number, record in enumerate(_records(last, found), 1):  # noqa: B007 - the last one
-        pass
-    if number > 1 and last.is_to_end and looks_like_footer(record, len(found.header)):
-        text = found.delimiter.join(record)[:60]
-        yield f"its last record looks like a total or a footer: {text!r}"
 
 
 def checked(files: Iterable[str], hint: str) -> list[InputFile]:
@@ -173,9 +221,8 @@ def checked(files: Iterable[str], hint: str) -> list[InputFile]:
     return found
 
 
-def _read(file: InputFile, share: int) -> tuple[list[str], bool]:
-    """The beginning of a file as text, or its beginning, middle and end, and whether that is all of
-    it."""
+def _read(file: InputFile, share: int) -> tuple[list[bytes], bool]:
+    """The beginning of a file, or its beginning, middle and end, and whether that is all of it."""
     name = printable(file.path)
     try:
         with Path(file.on_disk).open("rb") as raw, ExitStack() as opened:
@@ -190,20 +237,24 @@ def _read(file: InputFile, share: int) -> tuple[list[str], bool]:
                 pieces = [data[: share // 2]]
                 middle, end = (file.size - share // 4) // 2, file.size - share // 4
                 for start in (middle, end):
-                    raw.seek(max(start, share // 2))
+                    start = max(start, share // 2)
+                    raw.seek(start - start % WIDEST)
                     pieces.append(raw.read(share // 4))
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror}") from error
     except UnpackError as error:
         raise InputError(f"{name}: {error}", "leave it out, or have it sent again") from error
-    return [guess.text_of(piece) for piece in pieces], is_whole
+    return pieces, is_whole
 
 
 def _check_bytes(name: str, data: bytes) -> None:
     for mark, what in NO_CSV.items():
         if data.startswith(mark):
             raise InputError(f"{name} {what}")
-    if b"\0" in data:
+
+
+def _check_text(name: str, text: str) -> None:
+    if "\0" in text:
         raise InputError(f"{name} is no text file: it has NUL bytes", "save it as CSV, in UTF-8")
 
 
@@ -227,10 +278,9 @@ def check_header(file: str, header: Sequence[str]) -> None:
     names = [name.strip(" \t") for name in header]
     for position, name in enumerate(names, 1):
         if not guess.is_utf8(name):
-            encoding = likely_encoding(name)
             raise InputError(
                 f"the header of {printable(file)} is not UTF-8: {printable(name)!r}",
-                f"convert the file: iconv -f {encoding} -t UTF-8 is a likely way",
+                "write a pipeline file, with the encoding in [source.csv]",
             )
         if not name:
             raise InputError(f"column {position} of {printable(file)} has no name", hint)

@@ -85,8 +85,10 @@ def explain(rows: Rows) -> str:
 
 
 def by_source(receipts: Iterable[Receipt]) -> Mapping[str, Rows]:
-    """Row counts of each source."""
+    """Row counts of each source for its budget: without tables that are declared not wanted."""
     rows: dict[str, Rows] = {}
     for receipt in receipts:
-        rows[receipt.source] = rows.get(receipt.source, Rows()) + receipt.rows
+        others = sum(segment.other_tables for segment in receipt.segments)
+        counted = receipt.rows + Rows(read=-others, rejected=-others)
+        rows[receipt.source] = rows.get(receipt.source, Rows()) + counted
     return rows

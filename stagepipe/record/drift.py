@@ -140,7 +140,7 @@ def facts_by_source(
             if segment.file.is_mended:  # it is none of the supplier's
                 continue
             facts = of_source.setdefault(segment.file.path, FileFacts(segment.file))
-            facts.records += segment.records
+            facts.records += segment.records - segment.other_tables
             facts.rows += segment.rows
             for name, nulls in zip(columns, segment.nulls, strict=True):
                 facts.nulls[name] += nulls

@@ -230,7 +230,7 @@ class Ledger(DriftTables):
                 )
                 for segment in receipt.segments:
                     counts = to_plain(segment)
-                    for name in ("lines", "nulls", "unfit", "header"):
+                    for name in ("lines", "nulls", "unfit", "header", "other_tables"):
                         counts.pop(name)
                     file = counts.pop("file")
                     file.pop("member")

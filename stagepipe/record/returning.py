@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from stagepipe.errors import UsageError
-from stagepipe.model import Reject, shown
+from stagepipe.model import ANOTHER_TABLE, Reject, shown
 from stagepipe.record.mended import Origin
 from stagepipe.record.rejects import Noted, read_noted
 
@@ -66,9 +66,14 @@ def origin_of(reject: Reject) -> Origin | None:
     return Origin(reject.source, reject.file, reject.byte_offset)
 
 
+def is_table(noted: Noted) -> bool:
+    """Whether it is no record, but a whole table that is not wanted."""
+    return noted.reject.reason == ANOTHER_TABLE and not noted.by_step
+
+
 def form(found: Callable[[], Iterable[Noted]], pipeline: str, run: str) -> Iterator[bytes]:
     """The form for some rejects of a run, piece by piece. They are gone through twice. Those of
-    which there is no record are left out."""
+    which there is no record are left out, and so are whole tables: other columns are in these."""
     used = {mark for noted in found() for mark in _MARKS.findall(noted.reject.raw or b"")}
     number = next(n for n in range(len(used) + 2) if n != 1 and str(n or "").encode() not in used)
     mark = f"#~{number or ''}"
@@ -83,7 +88,7 @@ def form(found: Callable[[], Iterable[Noted]], pipeline: str, run: str) -> Itera
     yield line(json.dumps({"pipeline": pipeline, "run": run}))
     for noted in found():
         reject = noted.reject
-        if origin_of(reject) is None:
+        if origin_of(reject) is None or is_table(noted):
             continue
         place = f"{reject.file}" + (f" line {reject.line}" if reject.line is not None else "")
         yield line(f"record of {shown(reject.source)}, {shown(place)}: {shown(_why(reject))}")

@@ -8,20 +8,21 @@ of which ends with a record: so memory stays bounded, whatever comes out of a fi
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
-from stagepipe.contracts import DeadSegment, Reader
+from stagepipe.contracts import DeadSegment, Reader, TableSpec
 from stagepipe.model import InputFile, Segment
 from stagepipe.packing import UnpackError, is_packed, unpacked
+from stagepipe.plan.detecting import HEAD_BYTES, work_of_file
 from stagepipe.plan.work import SourceWork
 from stagepipe.record.spool import file_sha256
 
-HEAD_BYTES = 2**20
 LONGEST_RECORD = 2**26
 """Where so many bytes hold no record's end, the file is none that can be read."""
 
@@ -29,12 +30,13 @@ LONGEST_RECORD = 2**26
 @dataclass(frozen=True, slots=True)
 class Portion:
     """Some records of a file: `start` is where the first of them stands in it, unpacked; `head`
-    is the file's beginning. `is_streamed` says that it is not the whole segment, `is_last` that the
-    file ends with it."""
+    is the file's beginning, `options` are those by which the file is read. `is_streamed` says that
+    it is not the whole segment, `is_last` that the file ends with it."""
 
     data: bytes
     head: bytes
     start: int
+    options: Mapping[str, Any]
     is_last: bool
     is_streamed: bool = False
 
@@ -55,40 +57,47 @@ def is_streamed(segment: Segment, size: int) -> bool:
 
 
 def portions(
-    folder: Path, segment: Segment, reader: Reader, how: SourceWork, size: int
+    folder: Path, segment: Segment, reader: Reader, how: SourceWork, size: int, table: TableSpec
 ) -> Iterator[Portion]:
     """The portions of a segment, of about `size` bytes where it has to be cut. Raises DeadSegment
     where the file is another one now or cannot be read, and OSError."""
     if is_streamed(segment, size):
-        yield from streamed(folder, segment, reader, how, size)
+        yield from streamed(folder, segment, reader, how, size, table)
         return
     with _opened(folder, segment.file) as raw:
         raw.seek(segment.start)
-        data = head = raw.read(segment.size)
+        data = head = beginning = raw.read(segment.size)
         if segment.start:
             raw.seek(0)
-            head = raw.read(HEAD_BYTES)
+            head = beginning = raw.read(HEAD_BYTES)
+        elif segment.size < min(HEAD_BYTES, segment.file.size):
+            beginning = data + raw.read(HEAD_BYTES - segment.size)
     if len(data) != segment.size:
         raise DeadSegment("it became shorter while it was read: run again when it rests")
-    yield Portion(data, head, segment.start, segment.end == segment.file.size)
+    options = work_of_file(reader, beginning, how, table).options
+    yield Portion(data, head, segment.start, options, segment.end == segment.file.size)
 
 
 def streamed(
-    folder: Path, segment: Segment, reader: Reader, how: SourceWork, size: int
+    folder: Path, segment: Segment, reader: Reader, how: SourceWork, size: int, table: TableSpec
 ) -> Generator[Portion]:
     """A segment, of a packed file all that is in it, from its beginning to its end. Raises
     DeadSegment and OSError."""
     file = segment.file
     with _opened(folder, file) as raw:
         if not is_packed(file):
-            head = raw.read(HEAD_BYTES) if segment.start else b""
+            beginning = raw.read(HEAD_BYTES)
+            how = work_of_file(reader, beginning, how, table)
             raw.seek(segment.start)
             part = _Part(raw, segment.size)
+            head = beginning if segment.start else b""
             yield from cut(part, reader, how, size, head, segment.start, segment.end == file.size)
             return
         try:
             with unpacked(raw, file, how.max_inflation) as stream:
-                yield from cut(stream, reader, how, size)
+                beginning, whole = _looked_ahead(stream)
+                how = work_of_file(reader, beginning, how, table)
+                yield from cut(whole, reader, how, size)
         except UnpackError as error:
             raise DeadSegment(str(error)) from error
 
@@ -120,6 +129,25 @@ class _Part:
         return block
 
 
+class _After:
+    """A stream of which the beginning was read already, from that beginning on."""
+
+    def __init__(self, beginning: bytes, stream: Stream) -> None:
+        self._beginning, self._stream = io.BytesIO(beginning), stream
+
+    def read(self, size: int) -> bytes:
+        """At most as many bytes as were asked for, and none only at the end."""
+        return self._beginning.read(size) or self._stream.read(size)
+
+
+def _looked_ahead(stream: Stream) -> tuple[bytes, Stream]:
+    """The first bytes of a stream, and the stream as if they had not been read."""
+    beginning = b""
+    while len(beginning) < HEAD_BYTES and (block := stream.read(HEAD_BYTES - len(beginning))):
+        beginning += block
+    return beginning, _After(beginning, stream)
+
+
 def cut(
     stream: Stream,
     reader: Reader,
@@ -146,11 +174,13 @@ def cut(
         if end:
             head = head or data[: min(end, HEAD_BYTES)]
             rest = data[end:] or stream.read(1)
-            yield Portion(data[:end], head, start, is_whole and not rest, is_streamed=True)
+            is_last = is_whole and not rest
+            yield Portion(data[:end], head, start, how.options, is_last, is_streamed=True)
             start += end
             data = rest
     if data or start == first:
-        yield Portion(data, head or data[:HEAD_BYTES], start, is_whole, is_streamed=True)
+        head = head or data[:HEAD_BYTES]
+        yield Portion(data, head, start, how.options, is_whole, is_streamed=True)
 
 
 def _more(size: int, held: int) -> int:

@@ -7,16 +7,17 @@ the beginning is read, as far as the wanted records reach.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stagepipe.contracts import DeadSegment, Reader, SegmentResult, TableSpec
 from stagepipe.declare import Pipeline
 from stagepipe.errors import StagepipeError, TaskError
 from stagepipe.model import RECORD, InputFile, Reject, Segment, printable
+from stagepipe.plan.detecting import found_in
 from stagepipe.plan.files import SourceFiles, find_files
 from stagepipe.plan.planner import check, source_work, with_sources
 from stagepipe.plan.work import SourceWork, StageWork, Work
@@ -42,7 +43,8 @@ class SourcePreview:
     """The first records of a source. `file` is the first of its files, relative to the pipeline's
     folder, `files` how many were looked into. `records` of them were read; `rows` are what came
     out of the stage, `rejects` those that it rejected; `dropped` and `added` count rows by step.
-    `error` says why there is nothing, or no more."""
+    `detected` are options that were left out and found in files, by path; `error` says why there
+    is nothing, or no more."""
 
     name: str
     file: str
@@ -52,6 +54,7 @@ class SourcePreview:
     rejects: tuple[Reject, ...] = ()
     dropped: Mapping[str, int] = field(default_factory=dict)
     added: Mapping[str, int] = field(default_factory=dict)
+    detected: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     error: str | None = None
 
 
@@ -152,7 +155,7 @@ def _source_preview(
     tally = Tally()
     rejects = [reject for each in found for reject in each.rejects]
     frame, trouble_in_step = _stepped(read.table, stage, work, tally, source.name, repeating)
-    rejects += _of_steps(tally.rejects, found, reader, how, work.table)
+    rejects += _of_steps(tally.rejects, found, reader, work.table)
     return SourcePreview(
         name=source.name,
         file=source.files[0].path,
@@ -164,6 +167,11 @@ def _source_preview(
         ),
         dropped=dict(tally.dropped),
         added=dict(tally.added),
+        detected={
+            each.file.path: options
+            for each in found
+            if (options := found_in(each.portion.options, how))
+        },
         error=read.error or trouble_in_step,
     )
 
@@ -173,8 +181,7 @@ def _beginnings(
 ) -> Iterator[_Beginning]:
     """The first `wanted` records of a file, as far as it has them. Raises DeadSegment, OSError."""
     line = 1
-    whole = Segment(file, 0, file.size)
-    with closing(streamed(Path(work.folder), whole, reader, how, FIRST_BYTES)) as portions:
+    with closing(_whole(reader, work, how, file)) as portions:
         for portion in portions:
             inside = portion.within(file, line)
             result = reader.read(
@@ -182,7 +189,7 @@ def _beginnings(
                 portion.head,
                 inside,
                 work.table,
-                how.options,
+                portion.options,
                 with_places=True,
                 is_last=portion.is_last,
             )
@@ -192,6 +199,11 @@ def _beginnings(
             wanted -= found.records
             if wanted <= 0:
                 return
+
+
+def _whole(reader: Reader, work: Work, how: SourceWork, file: InputFile) -> Generator[Portion]:
+    whole = Segment(file, 0, file.size)
+    return streamed(Path(work.folder), whole, reader, how, FIRST_BYTES, work.table)
 
 
 def _placed(
@@ -259,7 +271,6 @@ def _of_steps(
     rejects: Sequence[StepReject],
     found: Sequence[_Beginning],
     reader: Reader,
-    how: SourceWork,
     spec: TableSpec,
 ) -> Iterator[Reject]:
     """The rejects of steps, and duplicates, each with its record's place; `record` numbers the rows
@@ -273,9 +284,9 @@ def _of_steps(
         beginning, offset, line = places[reject.record - FIRST_RECORD]
         portion = beginning.portion
         at = [offset - portion.start]
-        ((_, raw),) = reader.records_at(portion.data, portion.head, at, how.options)
+        ((_, raw),) = reader.records_at(portion.data, portion.head, at, portion.options)
         texts: Sequence[str | None] = ()
         if reject.is_duplicate:
-            (texts,) = reader.texts([raw], portion.head, spec, how.options)
+            (texts,) = reader.texts([raw], portion.head, spec, portion.options)
         place = Place(printable(beginning.file.path), line, offset, raw, texts)
         yield placed(plain, reject, place, spec)

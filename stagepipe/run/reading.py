@@ -111,7 +111,7 @@ class ChunkReading:
 
     def _portions(self, segment: Segment) -> Iterator[Portion]:
         folder, size = Path(self._work.folder), self._work.chunk_size
-        found = portions(folder, segment, self._reader, self._how, size)
+        found = portions(folder, segment, self._reader, self._how, size, self._work.table)
         while True:
             with self._clock.time("read"):
                 portion = next(found, None)
@@ -137,7 +137,7 @@ class ChunkReading:
                 portion.head,
                 inside,
                 spec,
-                self._how.options,
+                portion.options,
                 with_places=with_places,
                 is_last=portion.is_last,
             )
@@ -160,6 +160,7 @@ class ChunkReading:
             nulls=_added(count.nulls, [column.null_count for column in result.table.columns]),
             unfit=_unfit(count.unfit, result.rejects),
             header=self._number(result.header),
+            other_tables=count.other_tables + result.other_tables,
         )
 
     def _number(self, header: tuple[str, ...] | None) -> int | None:

@@ -20,12 +20,13 @@ from stagepipe.plan.planner import Checked
 from stagepipe.record.ledger import Ledger, Row
 from stagepipe.record.mended import Origin
 from stagepipe.record.rejects import Noted, read_noted
-from stagepipe.record.returning import Form, Status, origin_of, with_status
+from stagepipe.record.returning import Form, Status, is_table, origin_of, with_status
 from stagepipe.run.engine import How, get_ready, run_locked
 from stagepipe.run.lock import only_run
 from stagepipe.run.result import RunResult
 from stagepipe.run.taking_back import AGAIN, SETTLED, Candidate, Desk
 
+TABLES = "they are tables that are not wanted: what is has to come in a file of its own"
 LOST = "nobody knows which records they were: their line and raw are empty"
 MOVE_AWAY = "move it away to have it made anew with the mended records, or replace it"
 Settled = Mapping[tuple[str, str, int], int]
@@ -150,7 +151,9 @@ def _take_back(checked: Checked, ledger: Ledger, row: Row, form: Form | None) ->
         origin = origin_of(noted.reject)
         if status is not Status.OPEN:
             continue
-        if origin is None:
+        if is_table(noted):
+            desk.left_out[TABLES] += 1
+        elif origin is None:
             desk.left_out[LOST] += 1
         elif desk.is_read(origin):
             asked.add(origin)  # in its own file, which is read anew
@@ -171,7 +174,9 @@ def _of_form(
         if returned is None or origin is None:
             continue
         text = returned.text_like(noted.reject.raw or b"")
-        if status is Status.SETTLED:
+        if is_table(noted):
+            left_out[TABLES] += 1
+        elif status is Status.SETTLED:
             left_out[SETTLED] += 1
         elif status is Status.REPLACED:
             left_out[AGAIN] += 1

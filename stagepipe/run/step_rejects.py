@@ -9,7 +9,7 @@ from typing import NamedTuple
 from stagepipe.contracts import DeadSegment, Reader, TableSpec
 from stagepipe.errors import TaskError
 from stagepipe.model import Chunk, Reject, Segment, printable
-from stagepipe.plan.work import SourceWork, Work
+from stagepipe.plan.work import Work
 from stagepipe.plugins import Plugins
 from stagepipe.record.mended import origins_of
 from stagepipe.run.applying import StepReject
@@ -82,9 +82,9 @@ def _places_of(
     for number, offsets in by_segment.items():
         segment = chunk.segments[number]
         file = printable(segment.file.path)
-        again = portions(Path(work.folder), segment, reader, how, work.chunk_size)
+        again = portions(Path(work.folder), segment, reader, how, work.chunk_size, work.table)
         try:
-            for place in _found_in(file, again, offsets, reader, how, spec):
+            for place in _found_in(file, again, offsets, reader, spec):
                 found[(number << OFFSET_BITS) + place.byte_offset] = _at_origin(
                     place, segment, Path(work.folder)
                 )
@@ -109,7 +109,6 @@ def _found_in(
     again: Iterable[Portion],
     offsets: Sequence[int],
     reader: Reader,
-    how: SourceWork,
     spec: TableSpec | None,
 ) -> Iterator[Place]:
     """The places of the records at these offsets, which ascend."""
@@ -118,13 +117,13 @@ def _found_in(
         end = portion.start + len(portion.data)
         inside = [offset for offset in offsets if portion.start <= offset < end]
         places = [offset - portion.start for offset in inside]
-        found = reader.records_at(portion.data, portion.head, places, how.options)
+        found = reader.records_at(portion.data, portion.head, places, portion.options)
         raws = [raw for _, raw in found]
         texts: Sequence[Sequence[str | None]] = [()] * len(raws)
         if spec is not None and raws:
-            texts = reader.texts(raws, portion.head, spec, how.options)
+            texts = reader.texts(raws, portion.head, spec, portion.options)
         for offset, (line, raw), each in zip(inside, found, texts, strict=True):
             yield Place(file, lines + line, offset, raw, each)
         if not portion.is_streamed:
             return
-        lines += reader.count_lines(portion.data, portion.head, how.options)
+        lines += reader.count_lines(portion.data, portion.head, portion.options)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -19,6 +19,7 @@ from stagepipe.errors import UsageError
 from stagepipe.model import InputFile, Segment, printable
 from stagepipe.packing import UnpackError, is_packed, unpacked
 from stagepipe.plan.appending import leave_out
+from stagepipe.plan.detecting import HEAD_BYTES, work_of_file
 from stagepipe.plan.files import find_files
 from stagepipe.plan.mended import (
     held_files,
@@ -27,12 +28,12 @@ from stagepipe.plan.mended import (
     store_of,
 )
 from stagepipe.plan.planner import Checked, source_work, with_sources
+from stagepipe.plan.work import SourceWork
 from stagepipe.record.ledger import Ledger, Row
 from stagepipe.record.mended import Mended, MendedRecord, Origin, OriginFile
 from stagepipe.record.rejects import Noted
 from stagepipe.record.spool import file_sha256
 from stagepipe.run.mending import raw_sha256
-from stagepipe.run.portions import HEAD_BYTES
 
 GONE = "their files are no longer among those of the pipeline"
 LATER = "another run has read their files since: replay the rejects of that one"
@@ -155,16 +156,21 @@ class Desk:
         return self._read.get(each.origin[:2]) or self._skipped[each.origin.file]
 
     def _beginning(self, source: str, file: InputFile) -> bytes:
-        """All that a reader has to know of a file to read its records."""
-        reader, how = self._reader(source)
+        """All that a reader has to know of a file to read its records. Raises DeadSegment,
+        UnpackError and OSError."""
+        _, how = self._how(source)
         with (self._pipeline.folder / file.on_disk).open("rb") as raw:
             if is_packed(file):
                 with unpacked(raw, file, how.max_inflation) as stream:
                     head = stream.read(HEAD_BYTES)
             else:
                 head = raw.read(HEAD_BYTES)
-        data, starts = reader.copy_with(head, [b""], how.options)
-        return data[: starts[0]]
+        reader, options = self._reader(source, head)
+        data, starts = reader.copy_with(head, [b""], options)
+        beginning = data[: starts[0]]
+        if self._reader(source, beginning)[1] != options:
+            raise DeadSegment("its header alone does not tell its dialect: set it in [source.csv]")
+        return beginning
 
     def _keep(
         self,
@@ -175,8 +181,8 @@ class Desk:
     ) -> Iterator[Candidate]:
         """Keep the records of files that begin alike."""
         fits = list(self._fitting(source, beginning, found))
-        reader, how = self._reader(source)
-        data, starts = reader.copy_with(beginning, [fit.text for fit in fits], how.options)
+        reader, options = self._reader(source, beginning)
+        data, starts = reader.copy_with(beginning, [fit.text for fit in fits], options)
         has_several = any(fit.records > 1 for fit in fits)
         try:
             rejected = self._tried(source, data, starts, fits) if is_tried or has_several else {}
@@ -199,15 +205,15 @@ class Desk:
         self, source: str, beginning: bytes, found: Sequence[tuple[Candidate, InputFile]]
     ) -> Iterator[_Fit]:
         """The candidates whose text holds records."""
-        reader, how = self._reader(source)
-        data, (one, two) = reader.copy_with(beginning, [b"", b""], how.options)
+        reader, options = self._reader(source, beginning)
+        data, (one, two) = reader.copy_with(beginning, [b"", b""], options)
         end = data[one:two]
         for each, file in found:
             try:
-                inside = reader.records_in(each.text, beginning, how.options)
+                inside = reader.records_in(each.text, beginning, options)
                 records = [record for record, _ in inside]
                 stands_alone = len(records) != 1 or list(
-                    reader.records_in(records[0] + end, beginning, how.options)
+                    reader.records_in(records[0] + end, beginning, options)
                 ) != [(records[0], True)]
             except (DeadSegment, ValueError) as error:
                 self.left_out[f"their text cannot be read: {error}"] += 1
@@ -221,14 +227,14 @@ class Desk:
         self, source: str, data: bytes, starts: Sequence[int], fits: Sequence[_Fit]
     ) -> dict[int, str]:
         """Which of these the reader rejects, and why."""
-        reader, how = self._reader(source)
+        reader, options = self._reader(source, data)
         rejected: dict[int, str] = {}
         file = InputFile("mended", len(data), 0, 0, is_mended=True)
         head, table = data[:HEAD_BYTES], self._checked.work.table
         for first, last in _runs(fits):
             start, end = starts[first], starts[last] + len(fits[last].text)
             inside = Segment(file, start, end)
-            result = reader.read(data[start:end], head, inside, table, how.options, is_last=False)
+            result = reader.read(data[start:end], head, inside, table, options, is_last=False)
             for reject in result.rejects:
                 number = bisect_right(starts, (reject.byte_offset or 0) + start) - 1
                 rejected.setdefault(number, reject.reason)
@@ -245,8 +251,8 @@ class Desk:
             return data.read(record.end - record.start) == each.text
 
     def _write(self, source: str, beginning: bytes, fits: Sequence[_Fit]) -> None:
-        reader, how = self._reader(source)
-        data, starts = reader.copy_with(beginning, [fit.text for fit in fits], how.options)
+        reader, options = self._reader(source, beginning)
+        data, starts = reader.copy_with(beginning, [fit.text for fit in fits], options)
         files = list(dict.fromkeys(fit.file for fit in fits))
         numbers = {file: number for number, file in enumerate(files)}
         records = [
@@ -287,7 +293,12 @@ class Desk:
             self._sha256[file.on_disk] = file_sha256(self._pipeline.folder / file.on_disk)
         return self._sha256[file.on_disk]
 
-    def _reader(self, source: str) -> tuple[Reader, Any]:
+    def _reader(self, source: str, head: bytes) -> tuple[Reader, Mapping[str, Any]]:
+        """What reads a file that begins so, and its options."""
+        reader, how = self._how(source)
+        return reader, work_of_file(reader, head, how, self._checked.work.table).options
+
+    def _how(self, source: str) -> tuple[Reader, SourceWork]:
         how = source_work(self._sources[source])
         reader = self._checked.plugins.reader(how.reader)
         if not hasattr(reader, "copy_with"):

@@ -168,6 +168,25 @@ def test_bytes_that_are_no_characters(data, name, value):
     assert reject.raw in data
 
 
+def test_half_a_character_before_a_line_end_moves_no_place():
+    """Bytes that may begin a character are looked at with what follows, and count once."""
+    data = b"a,b\n1,x\xff\n2,y\n3,\xff\n"
+    result = read(data, encoding="gb18030")
+    found = [(reject.line, reject.byte_offset, reject.raw) for reject in result.rejects]
+    assert found == [(2, 4, b"1,x\xff"), (4, 13, b"3,\xff")]
+
+
+@pytest.mark.parametrize("name", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_half_a_line_end_is_none(name):
+    """A CR before half an LF would look like a line end by itself, and lines count one more."""
+    data = "a,b\n1,x\r\n".encode(name)
+    options = OPTIONS | {"encoding": name}
+    unit = len("a".encode(name))
+    for size in range(len(data) - unit, len(data)):
+        cut = CsvReader().boundary(data[:size], data, options, is_first=False)
+        assert cut == 4 * unit
+
+
 @pytest.mark.parametrize(
     ("name", "delimiter", "may_be"),
     [

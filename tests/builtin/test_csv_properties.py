@@ -271,6 +271,12 @@ def cases(draw):
         top = draw(st.sampled_from((b"", b"", b"", b"\n\r\n"))) + top
     if draw(st.integers(0, 5)) == 0:
         options["skip_footer"] = draw(st.integers(1, 3))
+    if draw(st.integers(0, 5)) == 0:
+        options["tables"] = "first"
+        void = draw(st.sampled_from((b"", b" \t", delimiter.encode(), delimiter.encode() * 2)))
+        others = (end, void + end, top, b"Total" + end, quote.encode() + end, b"x" + end)
+        body += draw(st.sampled_from((b"", end))) + void + end
+        body += b"".join(draw(st.lists(st.sampled_from(others), max_size=6)))
     data = top + body
     if draw(st.integers(0, 2)) == 0:
         options["encoding"] = draw(st.sampled_from([e for e in ENCODINGS if _has(e, marks)]))
@@ -284,6 +290,7 @@ def cases(draw):
         top_of(data, options)
     except DeadSegment:
         assume(False)
+    assume(not csv_reference.is_ambiguous(data, **options))
     return data, spec, options
 
 
@@ -478,7 +485,8 @@ def test_records_that_come_back_are_what_they_were_in_their_file(case):
             offsets, reader.records_at(data, data, offsets, options), strict=True
         )
     }
-    found.update({reject.byte_offset: reject.raw for reject in whole_file.rejects})
+    bad = [reject for reject in whole_file.rejects if reject.reason != "another_table"]
+    found.update({reject.byte_offset: reject.raw for reject in bad})
     records = [found[offset] for offset in sorted(found)]
     copy, (one, two) = reader.copy_with(data, [b"", b""], options)
     beginning, end = copy[:one], copy[one:two]
@@ -488,7 +496,7 @@ def test_records_that_come_back_are_what_they_were_in_their_file(case):
     def read_together():
         if together:
             start, stop = starts[together[0]], starts[together[-1]] + len(records[together[-1]])
-            segment = Segment(InputFile("f", len(copy), 0, 0), start, stop)
+            segment = Segment(InputFile("f", len(copy), 0, 0, is_mended=True), start, stop)
             text = copy[start:stop]
             result = reader.read(text, copy, segment, spec, options, is_last=False)
             tables.append(result.table)
@@ -509,8 +517,8 @@ def test_records_that_come_back_are_what_they_were_in_their_file(case):
     read_together()
     rows = [row for table in tables for row in rows_of(table)]
     assert rows == rows_of(whole_file.table)
-    assert [r[5:8] for r in rejects] == [r[5:8] for r in whole_file.rejects]
-    for reject, before in zip(rejects, whole_file.rejects, strict=True):
+    assert [r[5:8] for r in rejects] == [r[5:8] for r in bad]
+    for reject, before in zip(rejects, bad, strict=True):
         # Blank lines behind an open quote are the record's own only where more follows.
         assert reject.raw == before.raw or reject.reason == "unclosed_quote"
 

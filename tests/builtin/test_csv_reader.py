@@ -92,9 +92,9 @@ def test_a_header_that_does_not_fit_makes_a_dead_letter(data, message):
         (b'b,a,c\n"x",1,\xff\n', TableSpec(AB.columns, extra_columns="ignore"), [(1, "x")]),
         (b"b\nx\n", TableSpec(AB.columns, missing_columns="null"), [(None, "x")]),
         (
-            b"c\n1\n0x1A\n",
+            b"c,b\n1,x\n0x1A,x\n",
             TableSpec(AB.columns, extra_columns="ignore", missing_columns="null"),
-            [(None, None)] * 2,
+            [(None, "x")] * 2,
         ),
         (b"No.,b\n7,x\n", TableSpec((ColumnSpec("a", "No.", INT), AB.columns[1])), [(7, "x")]),
         (b'"x\ny",a\nz,1\n', TableSpec((ColumnSpec("b", "x\ny", TEXT), AB.columns[0])), [("z", 1)]),

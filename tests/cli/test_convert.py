@@ -265,10 +265,10 @@ def test_mistakes(project, folder: Path, words: tuple[str, ...], said: str) -> N
         "book.xlsx": b"PK\x03\x04",
         "book.zip": b"PK\x03\x04",
         "nul.csv": b"a,b\n\0,1\n",
-        "title.csv": b"Report, 2024\na;b\n1;2\n3;4\n",
+        "title.csv": b"Report, 2024\na;b\n1;2;3\n4\n",
         "twice.csv": b"a,b,a\n1,2,3\n",
         "noname.csv": b",b\n1,2\n",
-        "latin.csv": b"caf\xe9,b\n1,2\n",
+        "latin.csv": b"caf\x81\xe9,b\n1,2\n",
         "record.csv": b"_record,b\n1,2\n",
     }.items():
         (folder / name).write_bytes(content)
@@ -292,15 +292,21 @@ def test_headers_that_differ(project, folder: Path, header: str, said: str) -> N
 
 
 def test_what_is_odd_is_said(project, folder: Path) -> None:
-    """A header that looks like a record, and bytes that are no UTF-8, are warned of."""
+    """A header that looks like a record, bytes that are no UTF-8, and other tables are warned
+    of."""
     project.write("data.csv", "1,2024-01-31\n2,2024-01-31\n")
     done = project.run("convert", "data.csv", "-o", "o.csv")
     assert "warning: the first record of data.csv looks like no header" in done.stderr
     rows = "".join(f"{number},x\n" for number in range(20)).encode()
     (folder / "latin.csv").write_bytes(b"n,word\n" + rows + b"20,caf\xe9\n")
     done = project.run("convert", "latin.csv", "-o", "l.csv")
-    assert "warning: latin.csv is not all UTF-8" in done.stderr
-    assert "encoding" in (folder / "l.csv.rejects.csv").read_text()
+    assert "warning: latin.csv: not UTF-8; cp1252 is likely, by 'café'" in done.stderr
+    assert (folder / "l.csv").read_text().endswith("20,café\n")
+    project.write("two.csv", "n,word\n1,x\n2,y\n\nword,share\nx,0.5\ny,0.5\n")
+    done = project.run("convert", "two.csv", "-o", "t.csv")
+    assert "warning: other tables follow in two.csv: each is one reject" in done.stderr
+    assert (folder / "t.csv").read_text() == "n,word\n1,x\n2,y\n"
+    assert "another_table" in (folder / "t.csv.rejects.csv").read_text()
 
 
 def test_control_characters_do_not_reach_the_terminal(project, folder: Path) -> None:

@@ -189,9 +189,7 @@ def test_files_that_differ(project, folder: Path) -> None:
         ("d\nNA\n", "string", "no value but 'NA'"),
         ("d;e\n 1 ;x\n 2 ;y\n", "int64", ""),
         ("'d';'e'\n'1;5';'x'\n'2';'it''s'\n", "string", ""),
-        ("Report 2024\nd;e\n1;2\n3;4\n", "int64", "lines above the header: 1"),
-        ("d;e\n1;2\nTotal;2\n", "string", "looks like a total"),
-        ("1;2024-01-31\n2;2024-01-31\n", "int64", "looks like no header"),
+        ("y;z\n2019;2020\n1;2\n", "int64", ""),
         ("d,1;e,2\nx,a;y,b\n", "string", "divided by ';' the records are even too"),
         ("d^e^f\n1^2^3\n", "int64", ""),
         ("d\n", "string", "no value seen"),
@@ -205,17 +203,110 @@ def test_what_is_odd(project, folder: Path, text: str, types: Any, said: str) ->
     wanted = types if isinstance(types, str) else {"type": types[0], "format": types[1]}
     assert column == wanted
     assert said in comments(printed)
-    if not said.startswith("lines above"):
-        assert ran(project, printed).height == text.count("\n") - 1
+    assert ran(project, printed).height == text.count("\n") - 1
 
 
-def test_bytes_that_are_no_utf8(project, folder: Path) -> None:
-    """The likely code page is named."""
-    for name, page in (("w.csv", "cp1252"), ("d.csv", "cp850"), ("j.csv", "shift_jis")):
-        word = "日本語テスト" if page == "shift_jis" else "Käse für Jörg"
-        rows = "".join(f"{number};x\n" for number in range(20))
-        (folder / name).write_bytes(f"n;word\n{rows}21;{word}\n".encode(page))
-        assert f"not all UTF-8, {page} is likely" in guessed(project, name)[0]
+BANK = (
+    "From;1.1.2024\nTo;31.1.2024\nAccount;12345\n\nDay;Amount;Text\n1.1.2024;5;a\n2.1.2024;7;b\n"
+    + "3.1.2024;9;c\n" * 3
+)
+SEVERAL = "id;word\n1;a\n2;b\n{between}{other}"
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "said", "rows"),
+    [
+        ("Report 2024\n\nd;e\n1;2\n3;4\n", {"skip_lines": 1}, "lines above the header: 1", 2),
+        (BANK, {"skip_lines": 3}, "lines above the header: 3", 5),
+        ("d;e\n1;2\nTotal;2\n", {"skip_footer": 1}, "looks like a footer: 'Total;2'", 1),
+        ("d;e\n" + "1;2\n" * 30 + "Sum\n30 rows\n", {"skip_footer": 2}, "2 lines look like", 30),
+        ("1;2024-01-31\n2;2024-01-31\n", {"header": False}, "so there is none, and names are", 2),
+        ("2024;2025\n1;2\n", {}, "looks like no header, and is taken for one", 1),
+        ("Amount;;Day\nEUR;USD;\n1;2;x\n", {"header": 2}, "the header has 2 lines", 1),
+        ("# by us\nd;e\n1;2\n#, no: 1\n3;4\n", {"comment": "#"}, "", 2),
+        ("Report\n# by us\nd;e\n1;2\n3;4\n", {"comment": "#", "skip_lines": 1}, "", 2),
+        ('d;e\n1;"a \\"b\\"; c"\n2;"\\""\n3;"x;y"\n', {"escape": "\\"}, "", 3),
+        ('d;e\n1;"C:\\"\n2;"D:\\"\n', {}, "", 2),
+        (SEVERAL.format(between="\n", other="x;y;z\n1;2;3\n"), {"tables": "first"}, "each is", 2),
+        (SEVERAL.format(between=" \n\n", other="id;word\n1;a\n"), {"tables": "first"}, "", 2),
+        (SEVERAL.format(between=";\n;\n", other="no;name\n7;c\n"), {"tables": "first"}, "", 2),
+        (
+            SEVERAL.format(between="\n", other="x;y;z\n" + "1;2;3\n" * 50),
+            {"tables": "first"},
+            "",
+            2,
+        ),
+        (SEVERAL.format(between="\n", other="3;c\n4;d\n"), {}, "", 4),
+        ('id;word\n1;"a\n\nx;y;z\n1;2;3\n"\n2;b\n', {}, "", 2),
+    ],
+)
+def test_what_stands_around_the_records(
+    project, folder: Path, text: str, keys: dict[str, Any], said: str, rows: int
+) -> None:
+    """It is written as keys, by which the file runs as it is; convert reads it by the same."""
+    project.write("x.csv", text)
+    printed, declared = guessed(project, "x.csv")
+    assert declared["source"][0]["csv"] == {"delimiter": ";", **keys}
+    assert said in comments(printed)
+    project.write("pipeline.toml", printed)
+    result = project.json("run")
+    assert result["rows"]["written"] == rows
+    assert result["rows"]["rejected"] == (1 if "tables" in keys else 0)
+    project.run("convert", "x.csv", "-o", "x.parquet", "--save", "p.toml")
+    saved = tomllib.loads((folder / "p.toml").read_text())
+    assert saved["source"][0]["csv"] == declared["source"][0]["csv"]
+    assert pl.read_parquet(folder / "x.parquet").height == rows
+
+
+@pytest.mark.parametrize(
+    ("page", "encoding", "word"),
+    [
+        ("cp1252", "cp1252", "Käse für Jörg"),
+        ("cp850", "cp850", "Käse für Jörg"),
+        ("shift_jis", "shift_jis", "日本語テスト"),
+        ("utf-16", "utf-16", "Käse"),
+        ("utf-16-le", "utf-16-le", "Käse"),
+        ("utf-16-be", "utf-16-be", "Käse"),
+        ("utf-32", "utf-32", "日本語"),
+        ("utf-8-sig", None, "Käse"),
+    ],
+)
+def test_encodings(project, folder: Path, page: str, encoding: str | None, word: str) -> None:
+    """By a mark, by zero bytes, or by the likely code page, of which a word is shown; texts come
+    back as they were, and beside a file that is ASCII only."""
+    rows = "".join(f"{number};x\n" for number in range(20))
+    (folder / "in").mkdir()
+    (folder / "in/a.csv").write_bytes(f"n;word\n{rows}21;{word}\n".encode(page))
+    if not page.startswith("utf-"):
+        project.write("in/b.csv", "n;word\n22;x\n")
+    printed, declared = guessed(project, "in")
+    (source,) = declared["source"]
+    assert source["csv"].get("encoding") == encoding
+    assert word in ran(project, printed)["word"].to_list()
+    if not page.startswith("utf-"):
+        assert f"not UTF-8; {page} is likely, by '{word[:4]}" in comments(printed)
+
+
+def test_some_bytes_that_are_no_utf8(project, folder: Path) -> None:
+    """Where the rest is UTF-8, such bytes are faults of records and no other encoding."""
+    (folder / "a.csv").write_bytes("n;word\n1;Käse für Jörg\n2;".encode() + b"caf\xe9\n")
+    printed, declared = guessed(project, "a.csv")
+    assert declared["source"][0]["csv"] == {"delimiter": ";"}
+    assert "not all UTF-8: such records become rejects" in comments(printed)
+
+
+def test_a_footer_is_left_out_where_all_files_have_one(project, folder: Path) -> None:
+    """Else the last record of others would be lost in silence: it stays, and is a reject."""
+    project.write("in/1.csv", "d;e\n1;2\nTotal;2\n")
+    project.write("in/2.csv", "d;e\n3;4\nTotal;4\n")
+    text, declared = guessed(project, "in")
+    assert declared["source"][0]["csv"] == {"delimiter": ";", "skip_footer": 1}
+    assert ran(project, text).height == 2
+    project.write("in/3.csv", "d;e\n5;6\n")
+    text, declared = guessed(project, "in")
+    assert declared["source"][0]["csv"] == {"delimiter": ";"}
+    assert "skip_footer = 1 may be right, but not all files" in comments(text)
+    assert declared["schema"]["columns"] == {"d": "int64", "e": "int64"}
 
 
 def test_a_big_file(project, folder: Path) -> None:

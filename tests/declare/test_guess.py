@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from stagepipe.builtin.csv.values import Notation
 from stagepipe.contracts import ColumnSpec
 from stagepipe.declare import guess
+from stagepipe.declare.guess.records import Marks
 from stagepipe.declare.guessed import dialect_of
 from stagepipe.declare.types import parse_type
 from stagepipe.plan.resolve import arrow_type
@@ -107,8 +108,8 @@ def test_the_reader_takes_what_was_guessed(values: list[str]) -> None:
 def test_records_are_those_of_the_csv_module(text: str) -> None:
     """Lines without a byte are no records; where a text is cut off, its last record is left out."""
     expected = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
-    assert list(guess.records(text, ",", is_whole=True)) == expected
-    assert list(guess.records(text, ",", is_whole=False)) == expected[:-1]
+    assert list(guess.records(text, Marks(","), is_whole=True)) == expected
+    assert list(guess.records(text, Marks(","), is_whole=False)) == expected[:-1]
 
 
 def test_what_kept_a_column_from_a_type_is_said() -> None:

@@ -52,7 +52,10 @@ def test_defaults():
     assert made.state_path == Path("/data/.stagepipe")
     assert made.spool_path == Path("/data/.stagepipe/spool")
     assert made.errors == Errors(max_rejected=Budget(share=0.1), max_dead=0)
-    assert made.sources[0].csv == CsvDialect(delimiter=",", quote='"', null_values=[""])
+    dialect = made.sources[0].csv
+    assert dialect == CsvDialect(null_values=[""])
+    left_out = (dialect.delimiter, dialect.quote, dialect.encoding, dialect.skip_lines)
+    assert left_out == (None,) * 4, "each file tells"
     assert made.schema_.extra_columns == made.schema_.missing_columns == "refuse"
     assert pipeline().folder == Path.cwd()
     assert pipeline(spool="/fast", folder="x").spool_path == Path("/fast")

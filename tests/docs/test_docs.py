@@ -21,7 +21,7 @@ import warm
 
 import stagepipe
 from stagepipe import errors
-from stagepipe.model import Reject
+from stagepipe.model import ANOTHER_TABLE, Reject
 from stagepipe.record.ledger import Ledger
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -182,6 +182,7 @@ def test_every_reason_and_every_column_of_rejects_is_named() -> None:
 
     text = (DOCS / "records.md").read_text()
     structural = ("too_many_fields", "too_few_fields", "unclosed_quote", "encoding", "type")
+    structural += ("unique", ANOTHER_TABLE)
     for word in (*structural, "required", *_CHECKS, *Reject._fields):
         assert f"`{word}`" in text, word
 
@@ -235,7 +236,9 @@ def test_the_pages_name_no_place_of_one_machine() -> None:
         assert not re.search(r"/(home|root|work|Users)/", page.read_text()), page.name
 
 
-@pytest.mark.parametrize("page", ["tutorial", "guessing", "kinds-of-steps", "sinks", "way-back"])
+@pytest.mark.parametrize(
+    "page", ["tutorial", "pipeline-file", "guessing", "kinds-of-steps", "sinks", "way-back"]
+)
 def test_what_a_page_shows_is_what_happens(page: str, tmp_path: Path) -> None:
     """From top to bottom: files are written, and every command prints what stands below it."""
     root = tmp_path / "orders"

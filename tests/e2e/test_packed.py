@@ -228,7 +228,11 @@ def test_a_record_without_an_end_is_a_dead_letter(
     how = checked.work.sources["s"]
     reader = checked.plugins.reader(how.reader)
     with pytest.raises(DeadSegment, match=r"begins at byte 0 does not end within"):
-        list(portions.portions(project.root, chunk.segments[0], reader, how, 1000))
+        list(
+            portions.portions(
+                project.root, chunk.segments[0], reader, how, 1000, checked.work.table
+            )
+        )
 
 
 def test_what_a_packed_file_gave_is_taken_again(project: Any) -> None:

@@ -402,7 +402,7 @@ def test_a_run_over_budget_is_within_it_when_its_records_are_mended(
 def test_dead_letters_are_tried_again(letters: Any) -> None:
     """A file that was dead, and can be read under the mended pipeline file."""
     letters.declare(stages=REPLACE, after=f"{HALF}max_dead = 1\n")
-    letters.write("landing/c.csv", "id;word\n20;twenty\n")
+    letters.write("landing/c.csv", "id/word\n20/twenty\n")
     assert letters.run().files_dead == 1
     letters.write("landing/c.csv", "id,word\n20,twenty\n")
     done = back(letters)

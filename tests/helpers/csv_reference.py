@@ -50,6 +50,7 @@ class Rules(Written):
     skip_lines: int = 0
     header: bool | int = True
     skip_footer: int = 0
+    tables: str = "one"
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,9 @@ def read(data: bytes, spec: TableSpec, **options: Any) -> Result:
     width = len(names or first or ())
     file = File(text, names, width, spec, rules)
     # A footer that begins in the header leaves the header alone.
-    stop = max(body_stop, start)
+    stop = whole_stop = max(body_stop, start)
+    if rules.tables == "first":
+        stop = table_end(text.characters, start, whole_stop, rules, width)
     found = list(records(text.characters, start, stop, rules, width))
     rows, rejects, places = [], [], []
     for record in found:
@@ -247,8 +250,80 @@ def read(data: bytes, spec: TableSpec, **options: Any) -> Result:
                 raw=data[offset : text.offsets[record.end]],
             )
         )
+    blocks = list(other_tables(text.characters[:whole_stop], stop, rules))
+    for begin, end, lines in blocks:
+        line, offset = text.lines_before(begin) + 1, text.offsets[begin]
+        raw = data[offset : text.offsets[end]]
+        reason = "another_table"
+        rejects.append(Reject("", None, line, offset, "", None, str(lines), reason, None, raw))
     lines = text.lines_before(len(text.characters))
-    return Result(rows, rejects, len(found), lines, places)
+    return Result(rows, rejects, len(found) + len(blocks), lines, places)
+
+
+def table_end(text: str, start: int, stop: int, rules: Rules, width: int) -> int:
+    """Where the first void line after the first record begins that no record goes over."""
+    found = list(records(text, start, stop, rules, width))
+    at = found[0].start if found else stop
+    while (at := _next_line(text, at, stop)) < stop:
+        after = _next_line(text, at, stop)
+        is_ended = text[after - 1] in ENDS
+        is_in_record = any(record.start < at <= record.end for record in found)
+        if is_ended and is_void(text[at:after], rules) and not is_in_record:
+            return at
+    return stop
+
+
+def is_ambiguous(data: bytes, **options: Any) -> bool:
+    """Whether a void line stands below the header of the first of several tables, and more below
+    that: then the file is dead."""
+    rules = Rules(**options)
+    if rules.tables != "first" or not rules.header:
+        return False
+    text = text_of(data, rules.encoding).characters
+    start, stop = body(text, rules)
+    headers = list(records(text, start, len(text), rules))[: int(rules.header)]
+    at = _next_line(text, headers[-1].end, len(text))
+    lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text[at : max(stop, at)])
+    lines = [line for line in lines if not (rules.comment and line.startswith(rules.comment))]
+    is_first_void = bool(lines) and lines[0][-1] in ENDS and is_void(lines[0], rules)
+    return is_first_void and not all(is_void(line, rules) for line in lines)
+
+
+def other_tables(text: str, start: int, rules: Rules) -> Iterator[tuple[int, int, int]]:
+    """Begin, end and number of lines of each block of lines that are not void; of comments only it
+    is none."""
+    blocks: list[list[tuple[int, str]]] = [[]]
+    while start < len(text):
+        after = _next_line(text, start, len(text))
+        line = text[start:after].rstrip(ENDS)
+        if is_void(line, rules):
+            blocks.append([])
+        else:
+            blocks[-1].append((start, line))
+        start = after
+    for block in blocks:
+        if any(not (rules.comment and line.startswith(rules.comment)) for _, line in block):
+            begin, (last, line) = block[0][0], block[-1]
+            yield begin, last + len(line), len(block)
+
+
+def is_void(line: str, rules: Rules) -> bool:
+    """Whether nothing but delimiters and blanks stands in a line: blanks of a delimiter first."""
+    line = line.rstrip(ENDS)
+    while line:
+        if line[0] in " \t":
+            line = line[1:]
+        elif line.startswith(rules.delimiter):
+            line = line[len(rules.delimiter) :]
+        else:
+            return False
+    return True
+
+
+def _next_line(text: str, at: int, stop: int) -> int:
+    while at < stop and text[at] not in ENDS:
+        at += 1
+    return min(at + (2 if text.startswith("\r\n", at) else 1), stop)
 
 
 def body(text: str, rules: Rules) -> tuple[int, int]:

@@ -39,7 +39,7 @@ def test_a_long_segment_is_read_from_its_own_beginning_to_its_own_end(
     for start, end in pairwise(edges):
         segment = Segment(file, start, end)
         assert portions.is_streamed(segment, 50)
-        of_it = list(portions.portions(tmp_path, segment, CsvReader(), HOW, 50))
+        of_it = list(portions.portions(tmp_path, segment, CsvReader(), HOW, 50, SPEC))
         assert b"".join(portion.data for portion in of_it) == data[start:end]
         assert of_it[0].start == start
         assert all(portion.head.startswith(b"a,b\n") for portion in of_it)

@@ -12,6 +12,7 @@ from stagepipe.builtin.csv.lines import view_of
 from stagepipe.builtin.csv.margins import Margins, Top, footer_start, top
 from stagepipe.builtin.csv.resuming import resumes_at
 from stagepipe.builtin.csv.structure import Structure
+from stagepipe.builtin.csv.tables import begins_void, first_record, last_void_line, table_end
 from stagepipe.contracts import DeadSegment
 
 HEAD_BYTES = 2**20
@@ -26,8 +27,12 @@ def cuts(
     """Record boundaries that cut a file into pieces of at most `chunk_size` bytes, where the
     records allow it; a larger record stays in one piece, and so do the lines up to the header and
     the first record, and the footer with what is before it. None for a file with a record that is
-    `LONGEST_RECORD` longer: it is read in portions, so that all of it is dead or none."""
+    `LONGEST_RECORD` longer: it is read in portions, so that all of it is dead or none. None either
+    where other tables may follow: only who reads all from the beginning on knows where these
+    begin."""
     found: list[int] = []
+    if margins.has_others:
+        return found
     start = 0
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
@@ -70,6 +75,15 @@ def last_cut(
         return 0
     body = beginning.settled if is_first else 0
     end = footer_start(data, body, margins.skip_footer)
+    if margins.has_others:
+        start = beginning.start if is_first else 0
+        if is_first and margins.header_records and begins_void(data, start, structure):
+            return 0  # what follows tells whether the file is dead
+        table = data[: footer_start(data, start, margins.skip_footer)]
+        stop = table_end(table, start, structure, 0, is_begun=not is_first)
+        if stop is not None:
+            return last_void_line(table, stop, structure)
+        body = first_record(data, body, structure)
     found = _last_boundary(data[body:end], structure)
     if not found and is_long:
         found = _resumed(data[body:end], 0, beginning.width, structure) or 0

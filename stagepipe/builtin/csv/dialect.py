@@ -1,4 +1,4 @@
-"""How a source's files are written, as `[source.csv]` declares it."""
+"""How a source's files are written, as `[source.csv]` declares it or as it was detected."""
 
 from __future__ import annotations
 
@@ -11,34 +11,43 @@ from stagepipe.builtin.csv.margins import Margins
 from stagepipe.builtin.csv.structure import Structure
 from stagepipe.builtin.csv.values import Notation
 
+LEFT_OUT: Mapping[str, Any] = {"encoding": UTF_8, "delimiter": ",", "quote": '"', "skip_lines": 0}
+"""What is meant by options that are None, unless a file tells otherwise: see `detecting`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """How a source's files are written: their records, and the values in them. `structure` is that
-    of their text in UTF-8, `codec` says how their characters are written as bytes."""
+    of their text in UTF-8, `codec` says how their characters are written as bytes; `undeclared` are
+    the options that were left out, and not detected either."""
 
     structure: Structure
     notation: Notation
     codec: str = UTF_8
     margins: Margins = field(default_factory=Margins)
+    undeclared: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Dialect:
-        """The dialect that `[source.csv]` declares. What is left out is as in plain files."""
-        quote, escape = options["quote"], options.get("escape") or ""
+        """The dialect of such options. What is left out is as in plain files."""
+        undeclared = tuple(key for key in LEFT_OUT if options.get(key) is None)
+        given = {**options, **{key: LEFT_OUT[key] for key in undeclared}}
+        quote, escape = given["quote"], options.get("escape") or ""
         if escape == quote:
             escape = ""  # a quote before a quote is a doubled one
-        marks = options["delimiter"], quote, escape, options.get("comment") or ""
+        marks = given["delimiter"], quote, escape, options.get("comment") or ""
         margins = Margins(
-            options.get("skip_lines", 0),
+            given["skip_lines"],
             int(options.get("header", True)),
             options.get("skip_footer", 0),
+            options.get("tables", "one") == "first",
         )
         return cls(
             Structure(*(mark.encode() for mark in marks)),
             Notation.of(options),
-            options.get("encoding", UTF_8),
+            given["encoding"],
             margins,
+            undeclared,
         )
 
     @property

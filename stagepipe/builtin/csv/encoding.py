@@ -35,7 +35,8 @@ _MIXED = frozenset(
     {"big5", "big5hkscs", "cp932", "cp949", "cp950", "gb2312", "gbk"}
     | {"shift_jis", "shift_jis_2004", "shift_jisx0213"}
 )
-_WIDE = frozenset({"utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"})
+_WIDE = {"utf-16-le": 2, "utf-16-be": 2, "utf-32-le": 4, "utf-32-be": 4}
+"""How many bytes the units of these have: one of them is a line end, or none is."""
 _SURROGATE = re.compile("[\udc00-\udcff]")
 _ENDS_AND_BETWEEN = re.compile(rb"[\r\n]|[^\r\n]+")
 
@@ -132,7 +133,10 @@ class Transcoded:
             text = decoder.decode(piece[0], final=is_last)
             if len(text) > 1 and text[-1] in "\r\n":  # half a character stood before it
                 yield piece.start(), there + len(text[:-1].encode(UTF_8, "surrogatepass"))
-            here, there = piece.end(), there + len(text.encode(UTF_8, "surrogatepass"))
+            there += len(text.encode(UTF_8, "surrogatepass"))
+            if decoder.getstate()[0]:
+                continue  # half a character: it is no place between two
+            here = piece.end()
             yield here, there
             if until and (here, there)[side] >= until[0]:
                 return
@@ -150,10 +154,21 @@ def transcoded(raw: bytes, codec: str, *, is_start: bool = True) -> Transcoded:
     return Transcoded(_to_utf_8(body, codec), raw, codec, bom)
 
 
+def whole_units(data: bytes, codec: str) -> bytes:
+    """The bytes from a file's beginning or a line's on, without the half of what is not there as a
+    whole yet: a CR before half an LF would look like a line end by itself."""
+    return data[: len(data) - len(data) % _WIDE.get(codec, 1)]
+
+
 def codec_of(head: bytes, codec: str) -> str:
     """The encoding of a file that begins like this, with the order of its bytes. Raises DeadSegment
     where a byte order mark contradicts it."""
     return _by_mark(head, codec)[0]
+
+
+def marked_encoding(head: bytes) -> str | None:
+    """The encoding that a byte order mark at the beginning of a file says, by its general name."""
+    return next((name.lower() for mark, _, name in _BOMS if head.startswith(mark)), None)
 
 
 def may_be_cut(codec: str, marks: str) -> bool:

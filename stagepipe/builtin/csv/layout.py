@@ -18,15 +18,27 @@ MOST_KEPT = 10_000
 """Columns of one file beyond the schema: each costs each chunk of all the other files, too."""
 LONGEST_SHOWN = 60
 _WAY_OUT = 'mend the header, or set extra_columns = "ignore"'
+_OTHERS = {
+    "encoding": "UTF-16",
+    "delimiter": "other delimiters",
+    "quote": "another quote",
+    "skip_lines": "the lines below",
+}
 
 
 def layout_of(head: bytes, beginning: Top, spec: TableSpec, dialect: Dialect) -> Layout:
     """Where the spec's columns stand in a file that begins like this. Raises DeadSegment where
     they do not."""
     if dialect.margins.header_records == 0:
+        if beginning.width == 1 and _is_undivided(spec, dialect):
+            delimiter = dialect.structure.delimiter.decode()
+            raise DeadSegment(
+                f"its first record has no delimiter {delimiter!r}, and without a header nothing "
+                "tells whether it has another: set 'delimiter' in [source.csv]"
+            )
         layout = _by_order(beginning.width, spec)
     else:
-        layout = _by_name(_names(head, beginning, dialect), spec, dialect)
+        layout = _by_name(names_of(head, beginning, dialect), spec, dialect)
     return replace(layout, usual=beginning.width)
 
 
@@ -45,15 +57,16 @@ def extra_columns(
         return None
     if not is_whole and beginning.settled >= len(head):
         return None
-    return _extra(_names(head, beginning, dialect), spec, dialect)
+    return _extra(names_of(head, beginning, dialect), spec, dialect)
 
 
 def read_names(head: bytes, dialect: Dialect) -> list[str]:
     """The names of the columns of a file that begins like this. Raises DeadSegment."""
-    return _names(head, top(head, dialect.structure, dialect.margins), dialect)
+    return names_of(head, top(head, dialect.structure, dialect.margins), dialect)
 
 
-def _names(head: bytes, beginning: Top, dialect: Dialect) -> list[str]:
+def names_of(head: bytes, beginning: Top, dialect: Dialect) -> list[str]:
+    """The names in the header of a file that begins like this. Raises DeadSegment."""
     lines = []
     for span in beginning.header:
         fields = dialect.structure.split(head[span.start : span.end])
@@ -65,6 +78,14 @@ def _names(head: bytes, beginning: Top, dialect: Dialect) -> list[str]:
                 f"the header is not {name}: set 'encoding' in [source.csv] to what the file is"
             ) from error
     return [" ".join(filter(None, parts)) for parts in zip_longest(*lines, fillvalue="")]
+
+
+def _is_undivided(spec: TableSpec, dialect: Dialect) -> bool:
+    """Whether a record of one field would be taken for one that lacks other columns, by a delimiter
+    that nobody named."""
+    columns = sum(not column.is_extra for column in spec.columns)
+    is_short = columns > 1 and spec.missing_columns == "null"
+    return is_short and "delimiter" in dialect.undeclared
 
 
 def _by_order(width: int, spec: TableSpec) -> Layout:
@@ -101,16 +122,22 @@ def _extra(header: Sequence[str], spec: TableSpec, dialect: Dialect) -> list[str
         raise DeadSegment(f"the header names {_listed(twice)} more than once")
     missing = [c.header for c in spec.columns if not c.is_extra and c.header not in times]
     refused = missing if spec.missing_columns == "refuse" else []
+    tried = _tried(dialect, len(declared.intersection(times)), len(declared)) if refused else ""
     if refused and len(header) == 1 and len(declared) > 1:
         delimiter = dialect.structure.delimiter.decode()
         raise DeadSegment(
             f"the header {_short(header[0])} has no delimiter {delimiter!r}: "
-            "set 'delimiter' in [source.csv]"
+            f"set 'delimiter' in [source.csv]{tried}"
         )
     if refused:
         near = difflib.get_close_matches(refused[0], beyond, 1)
         hint = f"; did the supplier rename it to {_short(near[0])}?" if near else ""
-        raise DeadSegment(f"the header lacks {_listed(refused)}{hint}")
+        raise DeadSegment(f"the header lacks {_listed(refused)}{hint}{tried}")
+    if declared and not declared.intersection(times):
+        raise DeadSegment(
+            f"the header has none of the columns of [schema.columns], but {_listed(header)}: look "
+            "at 'delimiter', 'skip_lines' and 'header' in [source.csv]"
+        )
     if beyond and spec.extra_columns == "refuse":
         raise DeadSegment(
             f"the header has {_listed(beyond)}, which [schema.columns] does not name: add it, "
@@ -164,7 +191,22 @@ def _no_room(spec: TableSpec) -> str:
 
 def _short(name: str) -> str:
     """A name as a message has it; one of a file that is no CSV may be as long as the file."""
-    return repr(name if len(name) <= LONGEST_SHOWN else f"{name[: LONGEST_SHOWN - 1]}…")
+    kept = name[: LONGEST_SHOWN + 1]
+    while len(repr(kept)) > LONGEST_SHOWN + 2:
+        kept = f"{kept.removesuffix('…')[:-1]}…"
+    return repr(kept)
+
+
+def is_most_of(found: int, wanted: int) -> bool:
+    """Whether a header that names so many of the wanted columns is likely to be theirs."""
+    return found > 1 and 2 * found > wanted
+
+
+def _tried(dialect: Dialect, found: int, wanted: int) -> str:
+    """What was tried in vain to find more of the wanted columns."""
+    if wanted < 2 or is_most_of(found, wanted) or not dialect.undeclared:
+        return ""
+    return f" (tried too, in vain: {', '.join(_OTHERS[key] for key in dialect.undeclared)})"
 
 
 def _listed(names: Sequence[str]) -> str:

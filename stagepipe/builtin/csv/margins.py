@@ -13,12 +13,13 @@ _LINE = re.compile(rb"[^\r\n]*+(?:\r\n|\r|\n)")
 
 @dataclass(frozen=True, slots=True)
 class Margins:
-    """How many physical lines to leave out at a file's start and at its end, and how many records
-    the header is made of."""
+    """How many physical lines to leave out at a file's start and at its end, how many records the
+    header is made of, and whether the table ends where others begin (see `tables`)."""
 
     skip_lines: int = 0
     header_records: int = 1
     skip_footer: int = 0
+    has_others: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ import pyarrow.compute as pc
 from stagepipe.builtin import checks
 from stagepipe.builtin.csv import values
 from stagepipe.builtin.csv.cutting import cuts, last_cut, pieces
+from stagepipe.builtin.csv.detecting import detect
 from stagepipe.builtin.csv.dialect import Dialect
-from stagepipe.builtin.csv.encoding import Transcoded, codec_of, transcoded
+from stagepipe.builtin.csv.encoding import Transcoded, codec_of, transcoded, whole_units
 from stagepipe.builtin.csv.explain import (
     Layout,
     Record,
@@ -36,6 +37,7 @@ from stagepipe.builtin.csv.plain import plain_copy
 from stagepipe.builtin.csv.returning import DISAGREEMENT, from_copy, in_file, records_at, texts
 from stagepipe.builtin.csv.sifting import NoSieve, is_known_to_be_bad, sift
 from stagepipe.builtin.csv.structure import Structure
+from stagepipe.builtin.csv.tables import check_beginning, other_tables, table_end
 from stagepipe.contracts import DeadSegment, SegmentResult, TableSpec
 from stagepipe.model import Reject, Segment
 
@@ -67,6 +69,10 @@ class CsvReader:
         text = transcoded(head, codec_of(head, dialect.codec)).text
         return extra_columns(text, spec, dialect, is_whole=is_whole)
 
+    def detect(self, head: bytes, spec: TableSpec, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The options with what the file tells of those that were left out."""
+        return detect(head, spec, options)
+
     def cuts(self, path: Path, size: int, chunk_size: int, options: Mapping[str, Any]) -> list[int]:
         """Record boundaries that cut the file into pieces of about `chunk_size` bytes; none in an
         encoding in which other characters may have the bytes of a line end or a quote."""
@@ -89,7 +95,7 @@ class CsvReader:
         if structure is not None:
             return last_cut(data, head, structure, margins, is_first=is_first, is_long=is_long)
         codec = codec_of(head, dialect.codec)
-        of_file = transcoded(data, codec, is_start=is_first)
+        of_file = transcoded(whole_units(data, codec), codec, is_start=is_first)
         head = transcoded(head, codec).text
         cut = last_cut(
             of_file.text, head, dialect.structure, margins, is_first=is_first, is_long=is_long
@@ -126,9 +132,18 @@ class CsvReader:
         end = len(text)
         if dialect.margins.skip_footer and is_last:
             end = footer_start(text, start, dialect.margins.skip_footer)
-        body = text if end == len(text) else text[:end]
+        stop = None
+        if dialect.margins.has_others and not segment.file.is_mended:
+            it, width = dialect.structure, layout.usual
+            if is_start and dialect.margins.header_records:
+                check_beginning(text[:end], start, it)
+            stop = table_end(text[:end], start, it, width, is_begun=not is_start)
+        body_end = end if stop is None else stop
+        body = text if body_end == len(text) else text[:body_end]
         result = _read_any(body, start, layout, dialect, with_places)
-        if end < len(text):
+        if stop is not None:
+            result = _with_others(result, list(other_tables(text[:end], stop, dialect.structure)))
+        if body_end < len(text):
             result = replace(result, lines=count_lines(text))
         return in_file(replace(result, header=layout.header), of_file)
 
@@ -172,6 +187,16 @@ class CsvReader:
 def _text(data: bytes, head: bytes, dialect: Dialect) -> Transcoded:
     """Some bytes of a file as UTF-8; a byte order mark among them is a character."""
     return transcoded(data, codec_of(head, dialect.codec), is_start=False)
+
+
+def _with_others(result: SegmentResult, others: Sequence[Reject]) -> SegmentResult:
+    """The result with a reject for each of the tables that follow."""
+    return replace(
+        result,
+        records=result.records + len(others),
+        rejects=[*result.rejects, *others],
+        other_tables=len(others),
+    )
 
 
 def _read_any(

@@ -5,17 +5,25 @@ Python's csv module, by whose rules the reader goes as well.
 """
 
 from stagepipe.declare.guess.columns import ColumnGuess, Evidence, is_utf8
-from stagepipe.declare.guess.dialect import FileGuess, guess_file, records, text_of
+from stagepipe.declare.guess.dialect import FileGuess
+from stagepipe.declare.guess.encoding import EncodingGuess, guess_encoding
+from stagepipe.declare.guess.files import first_table_end, footer_lines, guess_file, has_void_line
 from stagepipe.declare.guess.notation import NotationGuess, common, decide
+from stagepipe.declare.guess.records import records, text_of
 
 __all__ = [
     "ColumnGuess",
+    "EncodingGuess",
     "Evidence",
     "FileGuess",
     "NotationGuess",
     "common",
     "decide",
+    "first_table_end",
+    "footer_lines",
+    "guess_encoding",
     "guess_file",
+    "has_void_line",
     "is_utf8",
     "records",
     "text_of",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
 
 from stagepipe.declare.guess.columns import BLANKS, is_odd
+from stagepipe.declare.guess.records import Marks, numbered_records, records
 
 DELIMITERS = (",", ";", "\t", "|")
 """What may stand between two fields, in the order in which it is tried."""
@@ -28,14 +30,18 @@ ONE_COLUMN = 2**20
 TITLE_RECORDS = 20
 """At most so many records stand above a header."""
 
-BOM = b"\xef\xbb\xbf"
-FOOTER = re.compile(r"(?i)\W*(?:grand )?(?:total|totals|sum|summe|gesamt|insgesamt|saldo)\b")
+FOOTER = re.compile(
+    r"(?i)\W*(?:(?:grand )?(?:total|totals|sum|summe|gesamt|insgesamt|saldo)\b"
+    r"|end of (?:file|data|report)\b|dateiende\b|eof\W*$"
+    r"|(?:records|rows|lines|anzahl|zeilen)\s*:|[0-9]+ (?:records|rows|lines|zeilen)\b)"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class FileGuess:
     """How a file is written, its header, and whether that looks like a record. `title_lines` stand
-    above the header; `others` are delimiters by which the file could be divided too."""
+    above the header, which is made of `header_records`; without one the columns are numbered.
+    `others` are delimiters by which the file could be divided too."""
 
     delimiter: str
     header: tuple[str, ...]
@@ -43,49 +49,41 @@ class FileGuess:
     quote: str = '"'
     title_lines: int = 0
     others: tuple[str, ...] = ()
+    escape: str = ""
+    comment: str = ""
+    header_records: int = 1
+    encoding: str = "utf-8"
+    footer_lines: int = 0
+    has_other_tables: bool = False
+
+    @property
+    def marks(self) -> Marks:
+        """What divides the file into records and fields."""
+        return Marks(self.delimiter, self.quote, self.escape, self.comment)
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """What has to be declared, as keys of `[source.csv]`."""
+        header = {0: False, 1: True}.get(self.header_records, self.header_records)
+        return {
+            **({} if self.encoding == "utf-8" else {"encoding": self.encoding}),
+            "delimiter": self.delimiter,
+            **({} if self.quote == '"' else {"quote": self.quote}),
+            **({"escape": self.escape} if self.escape else {}),
+            **({"comment": self.comment} if self.comment else {}),
+            **({"skip_lines": self.title_lines} if self.title_lines else {}),
+            **({} if header is True else {"header": header}),
+            **({"skip_footer": self.footer_lines} if self.footer_lines else {}),
+            **({"tables": "first"} if self.has_other_tables else {}),
+        }
+
+    def data_records(self, text: str, *, is_whole: bool) -> Iterator[list[str]]:
+        """The records after the header of a text that begins the file."""
+        skipped = records(text, self.marks, is_whole=is_whole, skip=self.title_lines)
+        return islice(skipped, self.header_records, None)
 
 
-def text_of(data: bytes) -> str:
-    """The text of a file's beginning; bytes that are no UTF-8 stand as surrogates."""
-    return data.removeprefix(BOM).decode("utf-8", "surrogateescape")
-
-
-def records(
-    text: str, delimiter: str, *, is_whole: bool, quote: str = '"', skip: int = 0
-) -> Iterator[list[str]]:
-    """The records with fields, header first, after so many lines to `skip`. Where the text does not
-    go to the end of the file, its last record may be cut off and is left out."""
-    held: list[str] = []
-    lines = _lines(text)
-    for _ in range(skip):
-        next(lines, None)
-    for fields in _reader(lines, delimiter, quote):
-        if fields:
-            if held:
-                yield held
-            held = fields
-    if held and is_whole:
-        yield held
-
-
-def _reader(lines: Iterator[str], delimiter: str, quote: str) -> Iterator[list[str]]:
-    csv.field_size_limit(2**31 - 1)
-    if not quote:
-        return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
-    return csv.reader(lines, delimiter=delimiter, quotechar=quote)
-
-
-def _lines(text: str) -> Iterator[str]:
-    """The physical lines with their ends, as the csv module wants them."""
-    start = 0
-    for match in re.finditer(r"\r\n|\r|\n", text):
-        yield text[start : match.end()]
-        start = match.end()
-    if start < len(text):
-        yield text[start:]
-
-
-def guess_file(text: str, *, is_whole: bool) -> FileGuess | None:
+def guess_dialect(text: str, *, is_whole: bool) -> FileGuess | None:
     """The delimiter, the quote and the header; None where there is no record at all.
 
     The delimiter is the one by which the header has the most fields among those by which the
@@ -165,11 +163,9 @@ def _below_title(text: str, *, is_whole: bool) -> FileGuess | None:
     for delimiter in DELIMITERS:
         counts: list[int] = []
         lines: list[int] = []
-        reader = csv.reader(_lines(text), delimiter=delimiter)
-        for fields in reader:
-            if fields:
-                counts.append(len(fields))
-                lines.append(reader.line_num)
+        for number, fields in numbered_records(text, Marks(delimiter)):
+            counts.append(len(fields))
+            lines.append(number)
             if len(counts) > SAMPLED_RECORDS:
                 break
         if not is_whole:
@@ -182,7 +178,7 @@ def _below_title(text: str, *, is_whole: bool) -> FileGuess | None:
         if times <= SURE_SHARE * (len(counts) - row):
             continue
         skip = lines[row - 1]
-        header = next(records(text, delimiter, is_whole=True, skip=skip))
+        header = next(records(text, Marks(delimiter), is_whole=True, skip=skip))
         if is_odd(header) or (best is not None and len(best.header) >= len(header)):
             continue
         best = FileGuess(delimiter, tuple(header), is_header_odd=False, title_lines=skip)
@@ -202,10 +198,10 @@ def _absent_from(text: str) -> str:
 
 def _first_records(text: str, delimiter: str, quote: str, *, is_whole: bool) -> list[list[str]]:
     found: list[list[str]] = []
-    for fields in records(text, delimiter, is_whole=is_whole, quote=quote):
+    for fields in records(text, Marks(delimiter, quote), is_whole=is_whole):
         found.append(fields)
         if len(found) > SAMPLED_RECORDS:
             break
     if not found and not is_whole:  # the header is all there is, or longer than all that was read
-        found = list(records(text, delimiter, is_whole=True, quote=quote))[:1]
+        found = list(records(text, Marks(delimiter, quote), is_whole=True))[:1]
     return found

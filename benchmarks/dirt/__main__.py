@@ -29,7 +29,7 @@ def verdict(case: Case, found: Found) -> str:
     if lost:
         pieces.append(f"**{_rows(lost.total())} lost**")
     silent = 0 if wrong else len(case.rejects) - len(reported)
-    if silent:
+    if silent > 0:
         pieces.append(f"**{_rows(silent)} gone in silence**")
     return ", ".join(pieces) or "exact"
 

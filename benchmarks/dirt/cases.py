@@ -9,13 +9,14 @@ from __future__ import annotations
 import gzip
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
-Row = tuple[int | None, str | None, Decimal | None]
+Row = tuple[int | None, str | date | None, Decimal | None]
 
 
-def row(number: int, name: str | None = "word", amount: str | None = "1.50") -> Row:
+def row(number: int, name: str | date | None = "word", amount: str | None = "1.50") -> Row:
     """A row of the table."""
     return number, name, None if amount is None else Decimal(amount)
 
@@ -26,6 +27,9 @@ class Case:
     `dialect` is what the user says of the file, in the words of `[source.csv]`; `dead` says that
     nothing can be made of the file. `kept` are rows that are no fault of a reader that cannot be
     told better: one without decimals of two places, with whole numbers of any size, without trim.
+    `is_told` is false where nobody said how just this file is written: readers that look at a file
+    for that are asked to. `date_format` is how names are written that are dates, `is_unique` says
+    that an id may stand only once.
     """
 
     title: str
@@ -37,6 +41,9 @@ class Case:
     extra_columns: str = "refuse"
     ending: str = ".csv"
     dead: bool = False
+    is_told: bool = True
+    date_format: str | None = None
+    is_unique: bool = False
 
 
 HEAD = b"id,name,amount\n"
@@ -100,6 +107,18 @@ CASES = (
         ((3, "unclosed_quote"),),
     ),
     Case(
+        "a quote that nothing closes, and records behind it",
+        HEAD + b'1,word,1.50\n2,"word,1.50\n' + b"3,word,1.50\n" * 4,
+        (ONE, *[THREE] * 4),
+        ((3, "unclosed_quote"),),
+    ),
+    Case(
+        "backslashes before quotes",
+        around(b'2,"5\\" nails",1.50\n'),
+        (ONE, row(2, '5" nails'), THREE),
+        dialect={"escape": "\\"},
+    ),
+    Case(
         "record ends of three kinds",
         b"id,name,amount\r\n1,word,1.50\r2,word,1.50\n3,word,1.50\r\n",
         (ONE, TWO, THREE),
@@ -111,6 +130,18 @@ CASES = (
         around(b"2,caf\xe9,1.50\n"),
         (ONE, THREE),
         ((3, "encoding"),),
+    ),
+    Case(
+        "cp1252",
+        around("2,café 5 €,1.50\n".encode("cp1252")),
+        (ONE, row(2, "café 5 €"), THREE),
+        dialect={"encoding": "cp1252"},
+    ),
+    Case(
+        "UTF-16 that nobody told of",
+        around(b"2,word,1.50\n").decode().encode("utf-16"),
+        (ONE, TWO, THREE),
+        is_told=False,
     ),
     Case(
         "a NUL byte",
@@ -129,6 +160,57 @@ CASES = (
         extra_columns="ignore",
     ),
     Case("a column is missing", b"id,name\n1,word\n3,word\n", (), dead=True),
+    Case(
+        "semicolons that nobody told of",
+        b"id;name;amount\n1;word;1.50\n2;a,b;1.50\n3;word;1.50\n",
+        (ONE, row(2, "a,b"), THREE),
+        is_told=False,
+    ),
+    Case(
+        "titles above the header that nobody told of",
+        around(b"2,word,1.50\n", head=b"Orders\nof March\n" + HEAD),
+        (ONE, TWO, THREE),
+        is_told=False,
+    ),
+    Case(
+        "a header of two lines",
+        around(b"", head=b"id,,\n,name,amount\n"),
+        (ONE, THREE),
+        dialect={"header": 2},
+    ),
+    Case(
+        "a delimiter at the end of each record",
+        b"id,name,amount,\n1,word,1.50,\n3,word,1.50,\n",
+        (ONE, THREE),
+    ),
+    Case("comments", around(b"# 2,word,1.50\n"), (ONE, THREE), dialect={"comment": "#"}),
+    Case(
+        "a total at the end",
+        HEAD + b"1,word,1.50\n3,word,1.50\nTotal,,3.00\n",
+        (ONE, THREE),
+        dialect={"skip_footer": 1},
+    ),
+    Case(
+        "another table further down",
+        around(b"") + b"\nname,share\nword,100\n",
+        (ONE, THREE),
+        ((5, "another_table"),),
+        dialect={"tables": "first"},
+    ),
+    Case(
+        "a date as 31.12.2024",
+        b"id,name,amount\n1,31.12.2024,1.50\n3,01.02.2024,1.50\n",
+        (row(1, date(2024, 12, 31)), row(3, date(2024, 2, 1))),
+        date_format="%d.%m.%Y",
+    ),
+    Case(
+        "an id that stands twice",
+        around(b"1,other,1.50\n"),
+        (ONE, THREE),
+        ((3, "unique"),),
+        kept=(row(1, "other"),),
+        is_unique=True,
+    ),
     Case(
         "semicolons and decimal commas",
         b"id;name;amount\n1;word;1,50\n2;word;1.234,50\n3;word;1,50\n",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -220,12 +221,13 @@ def test_an_older_ledger_is_migrated(project: Any) -> None:
     declare(project)
     day(project, 1)
     assert project.command().code == 0
-    with sqlite3.connect(project.root / ".stagepipe/ledger.sqlite") as db:
+    with closing(sqlite3.connect(project.root / ".stagepipe/ledger.sqlite")) as db:
         for name in ("profiles", "profiled_files", "drift", "settled"):
             db.execute(f"DROP TABLE {name}")
         for table, column in (("runs", "replay_of"), ("runs", "mended"), ("files", "is_mended")):
             db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         db.execute("PRAGMA user_version = 3")
+        db.commit()
     assert shown(project)["drift"] == []
     day(project, 2, head="id,word,x", row="{},w,x")
     assert kinds(project.command()) == []

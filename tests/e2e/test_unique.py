@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -214,7 +215,7 @@ def test_the_ledger_says_why_a_part_was_made(letters: Any) -> None:
     letters.run()
     letters.write("landing/a.csv", "id,word,code\n0,zero,8\n")
     result = letters.run()
-    with sqlite3.connect(letters.root / ".stagepipe/ledger.sqlite") as ledger:
+    with closing(sqlite3.connect(letters.root / ".stagepipe/ledger.sqlite")) as ledger:
         found = ledger.execute(
             "SELECT reason FROM tasks WHERE run = ? AND decision = 'made' AND source = 'acme' "
             "AND chunk > 0",

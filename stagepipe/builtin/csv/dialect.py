@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from stagepipe.builtin.csv.encoding import UTF_8, may_be_cut
@@ -30,25 +31,8 @@ class Dialect:
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Dialect:
         """The dialect of such options. What is left out is as in plain files."""
-        undeclared = tuple(key for key in LEFT_OUT if options.get(key) is None)
-        given = {**options, **{key: LEFT_OUT[key] for key in undeclared}}
-        quote, escape = given["quote"], options.get("escape") or ""
-        if escape == quote:
-            escape = ""  # a quote before a quote is a doubled one
-        marks = given["delimiter"], quote, escape, options.get("comment") or ""
-        margins = Margins(
-            given["skip_lines"],
-            int(options.get("header", True)),
-            options.get("skip_footer", 0),
-            options.get("tables", "one") == "first",
-        )
-        return cls(
-            Structure(*(mark.encode() for mark in marks)),
-            Notation.of(options),
-            given["encoding"],
-            margins,
-            undeclared,
-        )
+        listed = options.items()
+        return _dialect(tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in listed))
 
     @property
     def structure_in_file(self) -> Structure | None:
@@ -66,3 +50,27 @@ class Dialect:
     def text_errors(self) -> str:
         """How Python decodes text that may have bytes in it that are part of no character."""
         return "surrogateescape" if self.codec == UTF_8 else "surrogatepass"
+
+
+@lru_cache(maxsize=256)
+def _dialect(declared: tuple[tuple[str, Any], ...]) -> Dialect:
+    options = dict(declared)
+    undeclared = tuple(key for key in LEFT_OUT if options.get(key) is None)
+    given = {**options, **{key: LEFT_OUT[key] for key in undeclared}}
+    quote, escape = given["quote"], options.get("escape") or ""
+    if escape == quote:
+        escape = ""  # a quote before a quote is a doubled one
+    marks = given["delimiter"], quote, escape, options.get("comment") or ""
+    margins = Margins(
+        given["skip_lines"],
+        int(options.get("header", True)),
+        options.get("skip_footer", 0),
+        options.get("tables", "one") == "first",
+    )
+    return Dialect(
+        Structure(*(mark.encode() for mark in marks)),
+        Notation.of(options),
+        given["encoding"],
+        margins,
+        undeclared,
+    )

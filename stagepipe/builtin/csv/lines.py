@@ -6,6 +6,8 @@ Every record begins a line, so the lines that are not blank are all the places w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,6 +81,13 @@ def count_before(positions: pl.Series, points: pl.Series) -> pl.Series:
         .join_asof(counted, on="at", allow_exact_matches=False)
     )
     return joined["count"].cast(pl.Int64).fill_null(0)
+
+
+def only(data: bytes, wanted: bytes) -> bytes:
+    """Those of the bytes that are among the wanted ones, in their order."""
+    view = view_of(data)
+    kept = view.filter(reduce(or_, (view == byte for byte in wanted))).to_arrow()
+    return bytes(memoryview(kept.buffers()[1])[kept.offset : kept.offset + len(kept)])
 
 
 def view_of(data: bytes, start: int = 0) -> pl.Series:

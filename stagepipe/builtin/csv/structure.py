@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from stagepipe.builtin.csv.lines import CR, LF, count_before, count_lines, view_of, written_lines
+from stagepipe.builtin.csv.lines import (
+    CR,
+    LF,
+    count_before,
+    count_lines,
+    only,
+    view_of,
+    written_lines,
+)
 from stagepipe.builtin.csv.patterns import Patterns, patterns, unescaped
 from stagepipe.builtin.csv.resuming import resumes_at
 from stagepipe.builtin.csv.search import is_found
@@ -64,10 +72,6 @@ class Structure:
         """What records, fields and gaps look like."""
         return patterns(self.delimiter, self.quote, self.escape, self.comment)
 
-    @cached_property
-    def _not_quotes_or_ends(self) -> bytes:
-        return bytes(byte for byte in range(256) if byte not in self.quote + b"\n")
-
     def survey(self, data: bytes, start: int = 0) -> Survey:
         """How many records the bytes from `start` on hold, by counting record ends outside quotes.
 
@@ -91,14 +95,12 @@ class Structure:
             records = len(whole) - whole.count(b"")
             return Survey(records, count_lines(data), len(pieces) % 2 == 1)
         unfinished = bool(data) and not data.endswith(b"\n")
-        if not self.quote or self.quote not in data:
-            lines = data.count(b"\n")
-            return Survey(lines + unfinished, lines, True)
         # Two quotes with no record end between them are a quoted field, or a doubled quote.
-        skeleton = data.translate(None, self._not_quotes_or_ends)
+        skeleton = only(data, b"\n" + self.quote)
         lines = skeleton.count(b"\n")
-        skeleton = skeleton.replace(self.quote * 2, b"")
-        if self.quote not in skeleton:
+        if self.quote:
+            skeleton = skeleton.replace(self.quote * 2, b"")
+        if not self.quote or self.quote not in skeleton:
             return Survey(lines + unfinished, lines, True)
         pieces = skeleton.split(self.quote)
         ends = sum(piece.count(b"\n") for piece in pieces[::2])

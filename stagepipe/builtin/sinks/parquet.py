@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from stagepipe.builtin.sinks.kinds import without_text
 from stagepipe.contracts import Encoded, Place
@@ -98,6 +97,7 @@ class ParquetSink:
     def decode(self, path: Path) -> pl.DataFrame:
         """The rows of a file."""
         import polars as pl  # for workers only
+        import pyarrow.parquet as pq
 
         return pl.DataFrame(pl.from_arrow(pq.read_table(path, use_threads=False)))
 
@@ -112,6 +112,8 @@ class ParquetSink:
         anew where there are several."""
 
         def join(parts: Sequence[Part], target: Path) -> int:
+            import pyarrow.parquet as pq
+
             found = [
                 (file.rows, path)
                 for part in parts
@@ -128,6 +130,8 @@ class ParquetSink:
 
 
 def _write(table: pa.Table, path: Path, options: ParquetOptions, folder: str) -> Encoded:
+    import pyarrow.parquet as pq  # the parent writes none, but for one file of many
+
     dictionaries, encodings = _encodings(table)
     pq.write_table(
         table,
@@ -143,6 +147,8 @@ def _write(table: pa.Table, path: Path, options: ParquetOptions, folder: str) ->
 
 def _rewrite(paths: Sequence[str], target: Path, options: ParquetOptions) -> None:
     """Write the rows of files to one file, a file after the other."""
+    import pyarrow.parquet as pq
+
     first = pq.read_table(paths[0], use_threads=False)
     dictionaries, encodings = _encodings(first)
     with pq.ParquetWriter(

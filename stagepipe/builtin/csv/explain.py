@@ -201,11 +201,14 @@ def _column_faults(
     and all its faults, a type fault or else the failed checks."""
     rows = _with_fields(records)
     for column, position in zip(layout.spec.columns, layout.positions, strict=True):
+        values, doubted = known.get(column.name, (None, rows))
+        if values is not None and not (doubted or column.required or column.checks):
+            yield column, values, []
+            continue
         faults: dict[int, Fault] = {}
         texts: Sequence[str | None] = [None] * len(rows)
         if position is not None:
             texts = [records[row].fields[position] for row in rows]  # type: ignore[index]
-        values, doubted = known.get(column.name, (None, rows))
         if position is not None and doubted:
             faults = _type_faults(records, doubted, position, column, notation)
         if values is None or len(faults) < len(doubted):

@@ -170,9 +170,9 @@ def _last_boundary(data: bytes, structure: Structure) -> int:
         return _after_last_end(data, len(data))
     if structure.is_plain and not (comment and comment in data):
         view = view_of(data)
-        if structure.is_regular(view, structure.quotes(view)):
-            is_even = data.count(quote) % 2 == 0
-            return _last_end_outside_quotes(data, quote, is_even)
+        quotes = structure.quotes(view)
+        if structure.is_regular(view, quotes):
+            return _last_end_outside_quotes(data, quote, len(quotes) % 2 == 0)
     boundary = 0
     for span in structure.spans(data):
         boundary = span.start

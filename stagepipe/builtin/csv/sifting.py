@@ -169,7 +169,8 @@ def _judged(
         else Known(held.column(name), ())
         for name in table.column_names
     }
-    table = table.filter((~doubtful).to_arrow())
+    kept = (~doubtful).to_arrow()  # column by column, which is faster than the table's own way
+    table = pa.Table.from_arrays([c.filter(kept) for c in table.columns], table.column_names)
 
     records = _taken_apart(misfits, found, data, layout, dialect)
     faults = faults_of(records, layout, dialect.notation)

@@ -16,7 +16,7 @@ from unittest import mock
 import csv_reference
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from stagepipe.builtin.csv import convert, parsing, reader, sifting
@@ -429,6 +429,14 @@ def test_reads_the_same_in_any_pieces(tmp_path_factory, case, chunk_size):
     agree(data, spec, options, pa.concat_tables(tables), rejects, records, lines, places)
 
 
+ALL_FOOTER = (
+    b"\n12\n\n12\n",
+    TableSpec((ColumnSpec("a", "a", pa.int8()),)),
+    {"delimiter": ";", "quote": "", "null_values": ("",), "header": 0, "skip_footer": 2},
+)
+
+
+@example(case=ALL_FOOTER, size=1)
 @given(case=cases(), size=st.integers(1, 60))
 @some
 def test_reads_the_same_in_any_portions(case, size):

@@ -73,13 +73,12 @@ def last_cut(
     beginning = _settled(head, structure, margins)
     if beginning is None:
         return 0
-    body = beginning.settled if is_first else 0
-    end = footer_start(data, body, margins.skip_footer)
+    start, body = (beginning.start, beginning.settled) if is_first else (0, 0)
+    end = footer_start(data, start, margins.skip_footer)
     if margins.has_others:
-        start = beginning.start if is_first else 0
         if is_first and margins.header_records and begins_void(data, start, structure):
             return 0  # what follows tells whether the file is dead
-        table = data[: footer_start(data, start, margins.skip_footer)]
+        table = data[:end]
         stop = table_end(table, start, structure, 0, is_begun=not is_first)
         if stop is not None:
             return last_void_line(table, stop, structure)

@@ -16,6 +16,8 @@ LEFT_OUT = dict.fromkeys(("encoding", "delimiter", "quote", "skip_lines"))
 OPTIONS = {**LEFT_OUT, "null_values": ("",)}
 COLUMNS = tuple(ColumnSpec(name, name, pa.string()) for name in ("id", "amount", "note"))
 SPEC = TableSpec(COLUMNS)
+TYPED = TableSpec((ColumnSpec("id", "id", pa.int64()), *COLUMNS[1:]))
+REQUIRED = TableSpec((*COLUMNS[:2], ColumnSpec("note", "note", pa.string(), required=True)))
 LENIENT = TableSpec(COLUMNS, extra_columns="ignore", missing_columns="null")
 ROW = ("1", "2.50", "x")
 
@@ -51,8 +53,7 @@ def read(data, spec=SPEC, **options):
         ("'id';'amount';'note'\n1;'2.50';x\n", {"delimiter": ";", "quote": "'"}),
         ('"id";"amount";"note"\n"1";2.50;x\n', {"delimiter": ";"}),
         ("Orders\nid,amount,note\n1,2.50,x\n", {"skip_lines": 1}),
-        ("Orders of March,,\n\nid,amount,note\n1,2.50,x\n", {"skip_lines": 1}),
-        ("Date;March\nBy;\nid;amount;note\n1;2.50;x\n", {"delimiter": ";", "skip_lines": 2}),
+        ("Orders;\nMarch\nid;amount;note\n1;2.50;x\n", {"delimiter": ";", "skip_lines": 2}),
         ('6" pipes\nid,amount,note\n1,2.50,x\n', {"skip_lines": 1}),
         ("note;id;amount\nx;1;2.50\n", {"delimiter": ";"}),
     ],
@@ -65,6 +66,13 @@ def test_a_header_with_all_columns_tells(text, expected, encoding):
     with_encoding = {"encoding": named[encoding]} if encoding in named else {}
     assert found(data) == expected | with_encoding
     assert read(data) == ([ROW], [])
+
+
+@pytest.mark.parametrize("spec", [TYPED, REQUIRED])
+def test_titles_that_a_spreadsheet_filled_up(spec):
+    """They are told from records by what could be no row."""
+    text = b"Orders of March,,\n\nid,amount,note\n1,2.50,x\n"
+    assert found(text, spec) == {"skip_lines": 1}
 
 
 @pytest.mark.parametrize(
@@ -90,6 +98,11 @@ def test_what_is_declared_is_not_touched(options, text):
         (SPEC, "nr,betrag,text\n7,8,y\nid,amount,note\n1,2,x\n"),
         (SPEC, "a,b,c\nid,amount,note\n1,2,x\n"),
         (LENIENT, "id,betrag,amount\n7,8,y\nid,amount,note\n1,2,x\n"),
+        (SPEC, "Date;March\nid;amount;note\n1;2;x\n"),
+        (SPEC, "1,5\n2,6\nid,amount,note\n4,8,x\n"),
+        (SPEC, "Orders of March,,\nid,amount,note\n1,2,x\n"),
+        (TYPED, "01,3,\n02,6,\nid,amount,note\n"),
+        (TYPED, "7,,\nid,amount,note\n1,2,x\n"),
         # One of the columns was renamed: a record says nothing about the header.
         (SPEC, "id,amount,text\nid,amount,note\n"),
         # Blanks that stand for nothing.

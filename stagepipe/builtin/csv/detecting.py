@@ -7,9 +7,10 @@ readings are tried, without touching what is declared:
 1. The encoding: what a byte order mark says, which needs no header to be believed; else UTF-16,
    where zero bytes are mostly the first or mostly the second ones of pairs.
 2. The line on which the header begins: the first, then up to `TITLE_LINES` further down; but by the
-   same delimiter and quote none below a line that may be a record itself or another header, and
-   would be lost: one of as many fields with something in them as the header has names, or one of
-   several fields that names two of the columns, or half of them.
+   same delimiter and quote none below a line that may be a record itself, or another header, and
+   would be lost. So above a header stand only lines with a column's name in them, or with something
+   in one field at most, and where such a line has as many fields as the header, it could be no row:
+   what is in it does not fit the column, or a required one is empty.
 3. The delimiter, in the order of `DELIMITERS`. Spaces may also stand for nothing, between columns
    of a fixed width, and values would move to other columns: so none of the first lines has two
    together, or one at an end. Spaces and colons stand in names, too: so these have none of `USUAL`.
@@ -30,7 +31,7 @@ it, and values could be bent in silence.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -69,7 +70,7 @@ def detect(head: bytes, spec: TableSpec, options: Options) -> Options:
     if not has_header or len(wanted) < 2:
         return options
     best, fit = options, (plainly, True)
-    for reading, names in _readings(head, wanted, options):
+    for reading, names in _readings(head, wanted, spec, options):
         found = len(wanted.intersection(names)), all(names[:-1])
         if found > fit and is_most_of(found[0], len(wanted)):
             best, fit = reading, found
@@ -115,7 +116,7 @@ def _by_mark(head: bytes, options: Options) -> Options:
 
 
 def _readings(
-    head: bytes, wanted: set[str], options: Options
+    head: bytes, wanted: set[str], spec: TableSpec, options: Options
 ) -> Iterator[tuple[Options, list[str]]]:
     """The readings of a file, each with the names that are in its header then."""
     if options.get("encoding") is None and (encoding := _by_zeros(head)):
@@ -125,18 +126,39 @@ def _readings(
     skips = range(TITLE_LINES + 1) if options.get("skip_lines") is None else (0,)
     is_aligned = _ALIGNED.search(text, 0, FIRST_BYTES) is not None
     marks = [pair for pair in _marks(options) if not (is_aligned and pair.get("delimiter") == " ")]
-    most = [0] * len(marks)
+    above: list[list[list[str]]] = [[] for _ in marks]
+    is_open = [True] * len(marks)
     for skip in skips:
         if skip == 1 and len(text) > FIRST_BYTES:
             text, is_all = text[:FIRST_BYTES], False
         for number, pair in enumerate(marks):
             reading = {**options, **pair, **({"skip_lines": skip} if skip else {})}
             names = _names(text, Dialect.of(reading), is_all=is_all)
-            filled, found = sum(map(bool, names)), len(wanted.intersection(names))
-            if filled > most[number] and not _is_in_names(pair.get("delimiter"), names):
+            is_below = is_open[number] and all(
+                _is_title(fields, names, spec, options) for fields in above[number]
+            )
+            if is_below and not _is_in_names(pair.get("delimiter"), names):
                 yield reading, names
+            found = len(wanted.intersection(names))
             is_header = len(names) > 1 and (found > 1 or 2 * found >= len(wanted))
-            most[number] = max(most[number], len(text) if is_header else filled)
+            is_open[number] &= not is_header and (found > 0 or sum(map(bool, names)) < 2)
+            above[number] += [] if found else [names]
+
+
+def _is_title(
+    fields: Sequence[str], names: Sequence[str], spec: TableSpec, options: Options
+) -> bool:
+    """Whether a line above such a header is no record of it: nothing is in it, or one field, which
+    a spreadsheet may have filled up to the header's width."""
+    filled = [position for position, field in enumerate(fields) if field]
+    if len(filled) != 1 or len(fields) != len(names) or len(fields) == 1:
+        return len(filled) < 2
+    text, name = fields[filled[0]], names[filled[0]]
+    columns = {column.header: column for column in spec.columns if column.header in names}
+    if any(c.required and c.default is None for c in columns.values() if c.header != name):
+        return True
+    column = columns.get(name)
+    return column is not None and bool(Dialect.of(options).notation.unfit([text], column))
 
 
 def _is_in_names(delimiter: str | None, names: list[str]) -> bool:

@@ -189,6 +189,7 @@ def test_files_that_differ(project, folder: Path) -> None:
         ("d\nNA\n", "string", "no value but 'NA'"),
         ("d;e\n 1 ;x\n 2 ;y\n", "int64", ""),
         ("'d';'e'\n'1;5';'x'\n'2';'it''s'\n", "string", ""),
+        ('"d";"e"\n' + '1;"x"\n' * 30 + '2;"x;"y"\n3;"x"\n', "int64", ""),
         ("y;z\n2019;2020\n1;2\n", "int64", ""),
         ("d,1;e,2\nx,a;y,b\n", "string", "divided by ';' the records are even too"),
         ("d^e^f\n1^2^3\n", "int64", ""),

@@ -91,7 +91,7 @@ def guess_dialect(text: str, *, is_whole: bool) -> FileGuess | None:
     has one column, unless it is a title above a header. Raises ValueError when the first record is
     divided, the records otherwise, and there is no header further down.
     """
-    best: tuple[bool, int, float] | None = None
+    best: tuple[bool, int, bool, float] | None = None
     found: FileGuess | None = None
     divided: list[str] = []
     sure: list[str] = []
@@ -104,7 +104,8 @@ def guess_dialect(text: str, *, is_whole: bool) -> FileGuess | None:
             divided.append(delimiter)
             if share > SURE_SHARE:
                 sure.append(delimiter)
-            rank = (share > SURE_SHARE, len(header), share)
+            # A quote that is missing in one record is no reason to take quotes for text in all.
+            rank = (share > SURE_SHARE, len(header), bool(quote) and share > SURE_SHARE, share)
             if share > 0.5 and (best is None or rank > best):
                 best = rank
                 found = FileGuess(delimiter, tuple(header), is_odd(header), quote)

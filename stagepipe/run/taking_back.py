@@ -23,6 +23,7 @@ from stagepipe.plan.detecting import HEAD_BYTES, work_of_file
 from stagepipe.plan.files import find_files
 from stagepipe.plan.mended import (
     held_files,
+    is_same,
     path_of,
     shown_before,
     store_of,
@@ -245,6 +246,9 @@ class Desk:
         current = self._current.get(each.origin)
         if current is None or path_of(self._pipeline, current.file.id) in self._held:
             return False
+        file = self._read.get(each.origin[:2])
+        if file is not None and not is_same(self._pipeline.folder, file, current.origin_file):
+            return False  # it is left out: the file is another one since
         record = current.record
         with self._store.data(current.file.id).open("rb") as data:
             data.seek(record.start)

@@ -154,6 +154,7 @@ def parse(name: str, content: bytes) -> Form:
         if line.text.startswith(b"record "):
             if awaited is not None:
                 raise _wrong(name, awaited, "no line of {…} follows it")
+            _refuse_text(name, content, line, following)
             awaited = line
             continue
         if awaited is None:
@@ -173,6 +174,8 @@ def parse(name: str, content: bytes) -> Form:
         records[origin, mended] = found
     if awaited is not None:
         raise _wrong(name, awaited, "no line of {…} follows it")
+    for line, following in (*pairwise(lines[:3]), (lines[-1], None)):
+        _refuse_text(name, content, line, following)
     try:
         return Form(str(head["pipeline"]), str(head["run"]), tuple(records.values()))
     except KeyError:
@@ -198,6 +201,14 @@ def _marked_lines(content: bytes, mark: bytes) -> Iterator[_Line]:
         text = found[1]
         yield _Line(
             text.removesuffix(b"\r"), found.start(), found.end(), number, text.endswith(b"\r")
+        )
+
+
+def _refuse_text(name: str, content: bytes, line: _Line, following: _Line | None) -> None:
+    """Raises UsageError where something stands below a line that no record follows."""
+    if content[line.end : following.start if following else len(content)].strip():
+        raise _wrong(
+            name, line, "what stands below it is part of no record: records cannot be added"
         )
 
 

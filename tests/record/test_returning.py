@@ -77,6 +77,9 @@ def test_records_of_which_nobody_knows_anything_are_left_out() -> None:
         ("\nx\n", "\n#~ x\n", "form:5: it begins with the mark"),
         ("#~ record", "##", "form:4: it begins with the mark"),
         ('"run"', '"ran"', "form:2: it does not say which run"),
+        ("#~ record", "z\n#~ record", "form:2: what stands below it is part of no record"),
+        ('#~ {"source"', 'z\n#~ {"source"', "form:3: what stands below it is part of no record"),
+        ("#~ end\n", "#~ end\nz\n", "form:9: what stands below it is part of no record"),
     ],
 )
 def test_what_is_wrong_is_named_by_its_line(old: str, new: str, message: str) -> None:

@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -51,11 +51,14 @@ class Ledger(DriftTables):
             )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
-            self._db.row_factory = sqlite3.Row
-            # SQLite's own waiting does not cover the change to WAL.
-            with nullcontext() if must_exist else FileLock(path.with_name("ledger.lock")):
-                self._open(is_only_read=must_exist)
+            with ExitStack() as opened:
+                self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+                opened.callback(self._db.close)
+                self._db.row_factory = sqlite3.Row
+                # SQLite's own waiting does not cover the change to WAL.
+                with nullcontext() if must_exist else FileLock(path.with_name("ledger.lock")):
+                    self._open(is_only_read=must_exist)
+                opened.pop_all()
         except (sqlite3.Error, OSError) as error:
             raise LedgerError(f"the ledger {path} cannot be used: {error}", MOVE_AWAY) from error
 

@@ -7,6 +7,7 @@ the program starts is for tests that start it themselves.
 
 from __future__ import annotations
 
+import atexit
 import json
 import multiprocessing.forkserver
 import os
@@ -92,7 +93,13 @@ def _server(pid: int) -> tuple[socket.socket, subprocess.Popen[bytes]]:
             pass_fds=[theirs.fileno()],
             start_new_session=True,
         )
+    atexit.register(_end_server, ours, server)
     return ours, server
+
+
+def _end_server(orders: socket.socket, server: subprocess.Popen[bytes]) -> None:
+    orders.close()
+    server.wait()
 
 
 def _serve(orders: socket.socket) -> None:

@@ -174,8 +174,8 @@ def parse(name: str, content: bytes) -> Form:
         records[origin, mended] = found
     if awaited is not None:
         raise _wrong(name, awaited, "no line of {…} follows it")
-    for line, following in (*pairwise(lines[:3]), (lines[-1], None)):
-        _refuse_text(name, content, line, following)
+    for above, below in (*pairwise(lines[:3]), (lines[-1], None)):
+        _refuse_text(name, content, above, below)
     try:
         return Form(str(head["pipeline"]), str(head["run"]), tuple(records.values()))
     except KeyError:

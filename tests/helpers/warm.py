@@ -176,6 +176,7 @@ def _spawned(path: bytes, args: Sequence[str], passed: Sequence[int]) -> int:
 
 def _end(code: object) -> NoReturn:
     try:
+        atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
     finally:

@@ -263,12 +263,13 @@ class Ledger(DriftTables):
         """
         if run is None:
             found = self._rows(
-                "SELECT * FROM runs WHERE ?1 IS NULL OR pipeline = ?1 ORDER BY number DESC LIMIT 1",
+                "SELECT * FROM runs WHERE ? IS NULL OR pipeline = ? ORDER BY number DESC LIMIT 1",
+                pipeline,
                 pipeline,
             )
         else:
             found = self._rows("SELECT * FROM runs WHERE run = ?", run) or self._rows(
-                "SELECT * FROM runs WHERE substr(run, 1, length(?1)) = ?1", run
+                "SELECT * FROM runs WHERE substr(run, 1, length(?)) = ?", run, run
             )
         if len(found) == 1:
             return found[0]

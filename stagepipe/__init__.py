@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from stagepipe.hookspecs import hookimpl
     from stagepipe.plan.loading import load
     from stagepipe.plan.planner import Plan, plan
-    from stagepipe.run.engine import run
     from stagepipe.run.result import RunResult
+    from stagepipe.run.start import run
 
 _HOMES = {
     "stagepipe.contracts": ("step",),
@@ -62,7 +62,7 @@ _HOMES = {
     "stagepipe.hookspecs": ("hookimpl",),
     "stagepipe.plan.loading": ("load",),
     "stagepipe.plan.planner": ("Plan", "plan"),
-    "stagepipe.run.engine": ("run",),
+    "stagepipe.run.start": ("run",),
     "stagepipe.run.result": ("RunResult",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

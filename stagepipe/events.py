@@ -79,9 +79,23 @@ class TaskFinished(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptEnded(Event):
+    """An attempt ended that was not its task's last: another one follows after `pause_seconds`.
+    `error` says what went wrong; None when a part of the chunk was tried, to find what fails, and
+    went well."""
+
+    stage: str
+    chunk: int
+    source: str
+    error: str | None
+    pause_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting(Event):
     """What the fan-out waits for, told about twice a second. `reasons` says for each waiting source
-    what keeps its next task: `start_delay`, `source NAME`, `limit NAME`, `stage` or `jobs`."""
+    what keeps its next task: `start_delay`, `backoff`, `rest` (its attempts failed in a row),
+    `alone` (another one must not be disturbed), `source NAME`, `limit NAME`, `stage` or `jobs`."""
 
     stage: str
     running: int

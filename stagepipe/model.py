@@ -271,9 +271,28 @@ class Receipt:
         return all(segment.dead is None for segment in self.segments)
 
 
+class Cause(StrEnum):
+    """Why an attempt failed, as far as it matters for what is done next."""
+
+    ERROR = "error"
+    """The same rows would give it again."""
+    PASSING = "passing"
+    """It may be gone the next time: an error of the system, or one that nobody knows."""
+    DEATH = "death"
+    """Its worker died, and nothing else ran that could have killed it."""
+    COMPANY = "company"
+    """Its worker died, perhaps because of another attempt that ran at the same time."""
+    NEIGHBOUR = "neighbour"
+    """It was ended because the worker of another attempt died."""
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    DISK_FULL = "disk full"
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a worker returns when a task raised. Plain text, so that it always unpickles."""
+    """What comes back of an attempt that failed. Plain text, so that it always unpickles. `why` is
+    the message without the stage, the chunk and the files that it begins with."""
 
     key: str
     stage: str
@@ -282,6 +301,8 @@ class Failure:
     message: str
     hint: str | None = None
     traceback: str = ""
+    cause: Cause = Cause.ERROR
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ class Pace:
     waiting: Mapping[str, str] = field(default_factory=dict)
     taken: int = 0
     failed: int = 0
+    failed_attempts: int = 0
     dead: int = 0
     rows: int = 0
     bytes_done: int = 0
@@ -71,6 +72,9 @@ class Pace:
                 )
             case events.TaskFinished():
                 self._finish(event)
+            case events.AttemptEnded():
+                self.in_flight.pop(event.chunk, None)
+                self.failed_attempts += event.error is not None
             case events.Waiting():
                 self.waiting = event.reasons
             case events.StageFlushing():
@@ -86,6 +90,7 @@ class Pace:
         self.rows = self.bytes_done = 0
         if not event.doing:
             self.rejected, self.failed, self.dead = Counter(), 0, 0
+            self.failed_attempts = 0
         self.is_ending = False
 
     def _finish(self, event: events.TaskFinished) -> None:

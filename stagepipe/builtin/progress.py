@@ -149,6 +149,7 @@ class Progress:
             f"{rejected:,} rejected" if rejected else "",
             f"{pace.dead:,} dead" if pace.dead else "",
             f"{pace.failed:,} failed" if pace.failed else "",
+            f"{pace.failed_attempts:,} tried again" if pace.failed_attempts else "",
             f"{pace.taken:,} taken from before" if pace.taken else "",
         ]
         return self._in_places(pieces, "state", "red" if pace.failed or pace.dead else "")

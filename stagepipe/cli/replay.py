@@ -68,11 +68,11 @@ def command(
     form = _read(mended) if mended is not None else None
     get_ready(here)
     from stagepipe.plan.loading import load
-    from stagepipe.run.engine import How
     from stagepipe.run.replay import replay
+    from stagepipe.run.start import Request
 
     declared = load(pipeline, overrides)
-    how = How(jobs=jobs, keep_going=keep_going, fail_fast=fail_fast, **watched(here, declared))
+    how = Request(jobs=jobs, keep_going=keep_going, fail_fast=fail_fast, **watched(here, declared))
     done = replay(declared, run, form, how)
     flags = () if str(pipeline) == DEFAULT_PIPELINE else ("-p", str(pipeline))
     tell(here, done.result, declared, flags, as_json, done.to_plain(), list(_lines(done)))

@@ -67,7 +67,7 @@ def command(
 
 def execute(here: Session, declared: Pipeline, **how: Any) -> RunResult:
     """Run a pipeline and let the user watch. `how` is as `stagepipe.run` has it."""
-    from stagepipe.run.engine import run
+    from stagepipe.run.start import run
 
     return run(declared, **watched(here, declared), **how)
 

@@ -44,12 +44,6 @@ LATER: Mapping[str, Mapping[str, tuple[Any, ...] | Callable[[Any], str | None]]]
         "files": _no_address,
         "use": ("csv",),
     },
-    "Errors": {
-        "attempts": (),
-        "backoff": (),
-        "retry_budget": (),
-        "timeout": (),
-    },
 }
 
 

@@ -35,6 +35,13 @@ class Settings(Declared):
         description="About how much a worker gets at a time.",
         json_schema_extra={"default": "32MB"},
     )
+    worker_memory: ByteSize | None = Field(
+        None, description="A worker that needs more is ended, and its chunk tried in halves."
+    )
+    min_free: ByteSize | None = Field(
+        None,
+        description="A run stops when less is free where it writes; not looked at if left out.",
+    )
     state: PathText = Field(".stagepipe", description="The folder of the ledger and of the runs.")
     spool: PathText | None = Field(
         None,

@@ -10,7 +10,7 @@ from pydantic import Field, model_serializer
 
 from stagepipe.declare.declared import Declared, plain_init
 from stagepipe.declare.names import Cap, Count, Name, PathText, Word, path_text
-from stagepipe.declare.units import Budget, BudgetValue, Seconds
+from stagepipe.declare.units import Budget, BudgetValue, Seconds, TimeoutValue
 from stagepipe.declare.words import Complaint, shown
 
 if TYPE_CHECKING:
@@ -143,10 +143,23 @@ class Errors(Declared):
         json_schema_extra={"default": "10%"},
     )
     max_dead: Count = Field(0, description="Files that may end as dead letters.")
-    attempts: Cap | None = Field(None, description="How often a task is tried in all.")
-    backoff: Seconds | None = Field(None, description="How long to wait before the second attempt.")
-    retry_budget: BudgetValue | None = Field(None, description="Retries of a stage, per source.")
-    timeout: Seconds | None = Field(None, description="How long one attempt may take.")
+    attempts: Cap = Field(3, description="How often a task is tried in all.")
+    backoff: Seconds = Field(
+        1.0,
+        description="How long to wait before the second attempt; doubles with each, with jitter.",
+        json_schema_extra={"default": "1s"},
+    )
+    retry_budget: BudgetValue = Field(
+        Budget(share=0.1),
+        description="Retries per source in a stage: a number, or a share of its tasks; at least "
+        "10 are allowed.",
+        json_schema_extra={"default": "10%"},
+    )
+    timeout: TimeoutValue | None = Field(
+        None,
+        description="How long one attempt may take: a duration, or a multiple of the median of "
+        "the stage's tasks, like `5x`.",
+    )
 
 
 class Stage(Declared):

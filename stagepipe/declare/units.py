@@ -43,6 +43,8 @@ NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,15})?"
 SIZE_PATTERN = rf"^({NUMBER}) ?(B|kB|MB|GB|KiB|MiB|GiB)$"
 DURATION_PATTERN = rf"^({NUMBER}) ?(ms|s|m|h|d)$"
 SHARE_PATTERN = rf"^({NUMBER}) ?%$"
+TIMES_PATTERN = rf"^({NUMBER}) ?x$"
+TIMEOUT_PATTERN = rf"^{NUMBER} ?(ms|s|m|h|d|x)$"
 
 
 def parse_size(value: Any) -> int:
@@ -148,6 +150,53 @@ def parse_budget(value: Any) -> Budget:
     return Budget(share=float(share))
 
 
+@dataclass(frozen=True, slots=True)
+class Timeout:
+    """How long an attempt may take: `seconds`, or so many `times` the median of its stage.
+
+    Exactly one of the two is set, and it is more than 0.
+    """
+
+    seconds: float | None = None
+    times: float | None = None
+
+    def __post_init__(self) -> None:
+        values = [value for value in (self.seconds, self.times) if value is not None]
+        if len(values) != 1 or not 0 < values[0] < math.inf:
+            fault = "a timeout is either a time or a multiple of the median, and more than 0"
+            raise PipelineError([Fault(fault)])
+
+    def __str__(self) -> str:
+        return f"{self.seconds:g}s" if self.seconds is not None else f"{self.times:g}x"
+
+
+def parse_timeout(value: Any) -> Timeout:
+    """Turn `"10m"`, a number of seconds, a `timedelta` or `"5x"` into a timeout.
+
+    Raises:
+        ValueError: it is none of these, or not more than 0.
+    """
+    if isinstance(value, Timeout):
+        return value
+    match = re.fullmatch(TIMES_PATTERN, value) if isinstance(value, str) else None
+    if match is not None:
+        if not (times := float(Fraction(match[1]))) > 1:
+            raise ValueError(f"{value!r} is not more than what the median task takes")
+        return Timeout(times=times)
+    try:
+        seconds = parse_duration(value)
+    except ValueError as error:
+        if not isinstance(value, str):
+            raise
+        raise ValueError(
+            f'{value!r} is not a timeout: write a duration like "10m", '
+            'or a multiple of what the stage\'s median task takes, like "5x"'
+        ) from error
+    if not seconds:
+        raise ValueError(f"{value!r} leaves no time; leave it out for none")
+    return Timeout(seconds=seconds)
+
+
 def _schema(pattern: str, number: str, example: str) -> WithJsonSchema:
     """Describe a value that is a number or a text with a unit."""
     text = {"type": "string", "pattern": pattern, "examples": [example]}
@@ -171,3 +220,11 @@ BudgetValue = Annotated[
     _schema(SHARE_PATTERN, "integer", "10%"),
 ]
 """A number, or a share of a total."""
+
+TimeoutValue = Annotated[
+    Timeout,
+    PlainValidator(parse_timeout),
+    PlainSerializer(str),
+    _schema(TIMEOUT_PATTERN, "number", "10m"),
+]
+"""A duration, or a multiple of the median."""

@@ -243,10 +243,12 @@ class Ledger(DriftTables):
                     )
 
     def _insert(self, table: str, **columns: Any) -> None:
+        # A task that is made once more, and what it read, counts as it was the last time.
+        insert = "INSERT OR REPLACE" if table in ("tasks", "files") else "INSERT"
         names = ", ".join(f'"{name}"' for name in columns)
         places = ", ".join("?" for _ in columns)
         self._db.execute(
-            f"INSERT INTO {table} ({names}) VALUES ({places})",  # noqa: S608 - names of our own
+            f"{insert} INTO {table} ({names}) VALUES ({places})",
             tuple(map(_plain, columns.values())),
         )
 

@@ -83,6 +83,11 @@ class Spool:
             if path.name.partition(".")[0] in forgotten:
                 path.unlink(missing_ok=True)
 
+    def discard(self, key: str, attempt: str) -> None:
+        """Remove what an attempt that did not come to its end has written."""
+        for path in self._entries(f".{key}.{attempt}.*"):
+            path.unlink(missing_ok=True)
+
     def clean(self) -> None:
         """Remove what dead runs left half-written. Only for who holds the pipeline's lock."""
         finished = {path.stem for path in self._entries("[!.]*.json")}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from stagepipe.model import Task
 from stagepipe.plan.planner import Plan, StagePlan
+from stagepipe.run.attempts import Attempt
 from stagepipe.run.limits import Limits, SourceLimits
 
 
-def limits_of(plan: Plan, stage: StagePlan, tasks: Sequence[Task], jobs: int) -> Limits:
+def limits_of(plan: Plan, stage: StagePlan, attempts: Sequence[Attempt], jobs: int) -> Limits:
     """The caps of a stage. Those of a source hold in the stage that reads its files: later stages
     read the spool, and trouble no source."""
     caps = {"jobs": jobs}
@@ -18,9 +18,9 @@ def limits_of(plan: Plan, stage: StagePlan, tasks: Sequence[Task], jobs: int) ->
         caps["stage"] = stage.declared.max_concurrent
     is_ordered = stage.declared.max_concurrent == 1
     shared = tuple(caps)
-    if any(task.inputs for task in tasks):
-        sources = {task.chunk.source: SourceLimits(shared) for task in tasks}
-        return Limits(tasks, sources, caps, is_ordered=is_ordered)
+    if any(attempt.task.inputs for attempt in attempts):
+        sources = {attempt.source: SourceLimits(shared) for attempt in attempts}
+        return Limits(attempts, sources, caps, is_ordered=is_ordered)
     for name, limit in plan.checked.pipeline.limits.items():
         caps[f"limit {name}"] = limit.max_concurrent
     sources = {}
@@ -32,7 +32,7 @@ def limits_of(plan: Plan, stage: StagePlan, tasks: Sequence[Task], jobs: int) ->
         # What is a source's own comes first: that is what it is said to wait for.
         names = (*reversed(own), *reversed(shared))
         sources[source.name] = SourceLimits(names, source.declared.start_delay)
-    return Limits(tasks, sources, caps, is_ordered=is_ordered)
+    return Limits(attempts, sources, caps, is_ordered=is_ordered)
 
 
 def usable_cores() -> int:

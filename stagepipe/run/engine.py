@@ -1,43 +1,32 @@
-"""A run, from the plan to the last commit. `_Run.stages` is DESIGN's picture as code:
+"""A run, from the plan to the last commit. `Run.stages` is DESIGN's picture as code:
 
 plan ──► for each stage: fan out ─► receipts ─► barrier ─► flush ──► tables, rejects
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import chain
 
 from stagepipe import events
-from stagepipe.declare import Pipeline
-from stagepipe.errors import BudgetError, Interrupted, RunError, StagepipeError, UsageError
-from stagepipe.model import Failure, Output, PartFile, Receipt, Rows, Task
+from stagepipe.errors import BudgetError, Interrupted, RunError, StagepipeError
+from stagepipe.model import Output, Receipt, Rows
 from stagepipe.plan.places import spool_of
-from stagepipe.plan.planner import Checked, Plan, StagePlan, check, go_on, make_plan
-from stagepipe.plan.tasks import files_of, input_digest
+from stagepipe.plan.planner import Plan, StagePlan, go_on, make_plan
 from stagepipe.record import balance, rejects
-from stagepipe.record.ledger import Ledger
-from stagepipe.run import WORKER_MODULES, barrier, layers
-from stagepipe.run.caps import limits_of, usable_cores
-from stagepipe.run.commit import Commit, part_of, place_of
+from stagepipe.run import barrier, layers
+from stagepipe.run.commit import Commit, part_of
 from stagepipe.run.drifting import SourceDrift, failure
-from stagepipe.run.fanout import FanOut
 from stagepipe.run.flusher import Flusher, flusher
 from stagepipe.run.holding import signals_held_back
 from stagepipe.run.journal import Journal
-from stagepipe.run.limits import Limits
-from stagepipe.run.lock import only_run
+from stagepipe.run.making import How, Making
 from stagepipe.run.mending import Mending, PlanAgain
 from stagepipe.run.pools import FanOuts
 from stagepipe.run.result import RunResult
-from stagepipe.run.worker import Order
 
-NO_SCREEN = events.Screen()
 MOST_PLANS = 5
 BUDGET_HINT = (
     "look at the rejects and dead letters; nothing of this stage was committed, finished parts are "
@@ -45,97 +34,12 @@ BUDGET_HINT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How a run is to go about it: see `run`."""
-
-    jobs: int
-    keep_going: bool
-    fail_fast: bool
-
-
-def run(
-    pipeline: Pipeline,
-    *,
-    jobs: int | None = None,
-    fresh: bool = False,
-    keep_going: bool = False,
-    fail_fast: bool = False,
-    listeners: Sequence[events.Listener] = (),
-    screen: events.Screen = NO_SCREEN,
-) -> RunResult:
-    """Run a pipeline, and say how it went.
-
-    Args:
-        pipeline: what to run.
-        jobs: worker processes; the pipeline's own number when left out, 0 for one per core.
-        fresh: take no finished part.
-        keep_going: commit although a budget is exceeded; the run fails all the same.
-        fail_fast: stop at the first dead letter or failed task.
-        listeners: called with each event of the run (`stagepipe.events`).
-        screen: where the plugins' listeners may show progress; nowhere when left out.
-
-    Returns:
-        The result, also of a run that failed or was interrupted; `result.error` then says why.
-
-    Raises:
-        PipelineError, PluginError, InputError, OutputError, UsageError, LockedError: nothing was
-            read or written.
-        LedgerError: neither, because the ledger cannot be used.
-    """
-    checked = get_ready(pipeline)
-    with only_run(pipeline):
-        how = How(jobs, fresh, keep_going, fail_fast, listeners, screen)
-        return run_locked(checked, how)
-
-
-@dataclass(frozen=True, slots=True)
-class How:
-    """How a run is asked for: see `run`. `replay_of` is the run whose rejects it takes up."""
-
-    jobs: int | None = None
-    fresh: bool = False
-    keep_going: bool = False
-    fail_fast: bool = False
-    listeners: Sequence[events.Listener] = ()
-    screen: events.Screen = NO_SCREEN
-    replay_of: str | None = None
-
-
-def get_ready(pipeline: Pipeline) -> Checked:
-    """Check a pipeline that is about to run. Raises what `run` raises."""
-    # The same mark by which multiprocessing itself knows a process that imports its main script.
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise UsageError(
-            "stagepipe.run() was called in a worker process that was importing your script",
-            "put the call under `if __name__ == '__main__':`",
-        )
-    return check(pipeline, worker_modules=WORKER_MODULES)
-
-
-def run_locked(checked: Checked, how: How) -> RunResult:
-    """Run a pipeline that is checked. Only for who holds its lock. Raises what `run` raises."""
-    pipeline = checked.pipeline
-    plan = make_plan(checked, fresh=how.fresh)  # a refusal comes before the first folder is made
-    for stage in checked.work.stages:
-        if stage.sink is not None:
-            place_of(pipeline, stage.name).prepare()
-    workers = (pipeline.jobs if how.jobs is None else how.jobs) or usable_cores()
-    with (
-        Ledger(pipeline.state_path / "ledger.sqlite") as ledger,
-        checked.plugins.listeners(how.screen) as of_plugins,
-    ):
-        listeners = (*how.listeners, *of_plugins)
-        journal = Journal(plan, ledger, listeners, workers, how.replay_of)
-        return _Run(plan, Policy(workers, how.keep_going, how.fail_fast), journal).to_the_end()
-
-
-class _Run:
+class Run:
     """One execution of one plan."""
 
-    def __init__(self, plan: Plan, policy: Policy, journal: Journal) -> None:
+    def __init__(self, plan: Plan, how: How, journal: Journal) -> None:
         self.plan = plan
-        self.policy = policy
+        self.how = how
         self.journal = journal
         self.pipeline = plan.checked.pipeline
         self.spool = spool_of(self.pipeline)
@@ -169,20 +73,20 @@ class _Run:
         return self.journal.end("succeeded", None, self.mending.settled)
 
     def stages_until_settled(self) -> None:
-        """All stages; from the beginning again where a barrier found that other mended records are
-        to be taken. Nothing was committed then, and what was made is taken."""
+        """All stages; from the beginning again where it turns out that the plan does not hold.
+        Nothing was committed then, and what was made is taken."""
         for _ in range(MOST_PLANS):
             try:
                 return self.stages()
-            except PlanAgain:
+            except PlanAgain as reason:
                 checked, is_fresh = self.plan.checked, self.plan.is_fresh
                 self.plan = make_plan(checked, fresh=is_fresh, made=self.receipts)
                 self.receipts = dict(self.plan.receipts)
                 self.mending = Mending(self.plan)
                 self.exceeded = []
-                self.journal.start_over(self.plan)
+                self.journal.start_over(self.plan, str(reason))
         raise RunError(
-            f"which mended records are to be taken differs from plan to plan ({MOST_PLANS} times)",
+            f"what is to be done differs from plan to plan ({MOST_PLANS} times)",
             "nothing was committed; please report this, with the pipeline file",
         )
 
@@ -218,41 +122,14 @@ class _Run:
             self.receipts.update(self.plan.receipts)
 
     def _fan_out(self, stage: StagePlan, fan_outs: FanOuts, to_disk: Flusher) -> None:
-        """Make the parts that are not taken, and keep their receipts.
-
-        A task that fails does not keep the others from finishing. Raises TaskError after that.
-        """
-        to_make = stage.to_make
-        self.journal.tell(
-            events.StageStarted,
-            stage=stage.name,
-            tasks=Counter(task.chunk.source for task in to_make),
-            taken=len(stage.tasks) - len(to_make),
-            bytes_to_read=sum(map(self._size, to_make)),
-            doing=layers.DOING.get(stage.work.role, ""),
-        )
-        failures: list[Failure] = []
-        if to_make:
-            fan_out = fan_outs.of(stage)
-            limits = limits_of(self.plan, stage, to_make, fan_out.jobs)
-            for task, result in fan_out.run(limits, *self._callbacks(stage, limits, fan_out)):
-                self.journal.task_finished(stage, task, self._size(task), result)
-                if isinstance(result, Failure):
-                    failures.append(result)
-                    if self.policy.fail_fast:
-                        break
-                    continue
-                balance.check_receipt(result)
-                self.receipts[result.key] = result
-                if stage.sink is not None:
-                    to_disk.add(*part_of(result, self.spool).paths)
-                self.journal.note_dead(result)
-                if self.policy.fail_fast and not result.is_whole:
-                    raise BudgetError(
-                        f"stopped at the first: {barrier.dead_in_words(self.journal.dead)}"
-                    )
-        if failures:
-            raise barrier.task_error(failures)
+        """Make the parts that are not taken, and keep their receipts. Raises what `Making` does."""
+        making = Making(self.plan, stage, self.receipts, self.how, self.journal)
+        for receipt in making.run(fan_outs):
+            self.receipts[receipt.key] = receipt
+            if stage.sink is not None:
+                to_disk.add(*part_of(receipt, self.spool).paths)
+        if layers.has_stale(self.plan, self.receipts):
+            raise PlanAgain("a part that was to be taken was made from files that are dead now")
 
     def _barrier(self, stage: StagePlan, receipts: Sequence[Receipt]) -> Rows:
         """Collect the rejects, check the sum, the budgets, and what is new about the files.
@@ -281,7 +158,7 @@ class _Run:
         dead = dict(_dead_letters(receipts))
         errors = self.pipeline.errors_of(stage.declared)
         if exceeded := barrier.over_budget(errors, receipts, dead, replaced):
-            if not self.policy.keep_going:
+            if not self.how.keep_going:
                 raise BudgetError(exceeded, BUDGET_HINT)
             self.exceeded.append(exceeded)
         if drifted := failure(self.drift):
@@ -316,7 +193,7 @@ class _Run:
         """The workers of all stages: one pool of processes, made ready before the first stage that
         needs it, and one of threads for stages that wait."""
         stages = [stage for stage in self.plan.layers if stage.to_make]
-        with FanOuts(self.plan, self.policy.jobs) as fan_outs:
+        with FanOuts(self.plan, self.how.jobs) as fan_outs:
             if stages:
                 fan_outs.of(stages[0])
             yield fan_outs
@@ -362,28 +239,6 @@ class _Run:
                 self.journal.stage_ended(shown, "failed", rows, done, seconds)
             raise
 
-    def _callbacks(
-        self, stage: StagePlan, limits: Limits, fan_out: FanOut
-    ) -> tuple[Callable[[Task], Order], Callable[[Task], None], Callable[[int], None]]:
-        """What the fan-out asks for (orders) and tells (starts, waits) while it runs."""
-
-        def order(task: Task) -> Order:
-            return Order(
-                task,
-                fan_out.attempt,
-                tuple(self._inputs(task)),
-                input_digest(task.inputs, self.receipts) or "",
-            )
-
-        def started(task: Task) -> None:
-            self.journal.task_started(stage, task, self._size(task))
-
-        def waiting(running: int) -> None:
-            reasons = limits.waiting_for(time.monotonic())
-            self.journal.tell(events.Waiting, stage=stage.name, running=running, reasons=reasons)
-
-        return order, started, waiting
-
     def _collect_rejects(self) -> None:
         """Write the rejects of all stages up to this one into one file."""
         own = (layers.own_receipts(layer, self.receipts) for layer in self.plan.layers)
@@ -394,16 +249,6 @@ class _Run:
 
     def _receipts_of(self, stage: StagePlan) -> list[Receipt]:
         return layers.stage_receipts(self.plan, stage, self.receipts)
-
-    def _size(self, task: Task) -> int:
-        """Bytes that the task reads."""
-        if not task.inputs:
-            return task.chunk.size
-        return sum(file.bytes for file in self._inputs(task))
-
-    def _inputs(self, task: Task) -> Iterator[PartFile]:
-        """The files that a task of a later stage reads."""
-        return (file for piece in task.inputs for file in files_of(piece, self.receipts))
 
 
 def _dead_letters(receipts: Sequence[Receipt]) -> Iterator[tuple[str, str]]:

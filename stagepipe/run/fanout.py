@@ -1,113 +1,261 @@
-"""The fan-out: a pool of workers, and the loop that gives it one task at a time.
+"""The fan-out: the loop that gives workers one attempt at a time, and sees to those that die.
 
 Never more is submitted than may run: what waits, waits in `Limits`. So when a worker dies, the
-suspects are the few tasks in flight.
+suspects are the few attempts in flight. The pool is made anew, and each of them comes back as a
+failure that says how far it is under suspicion; what follows is not decided here.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
+from stagepipe.amounts import duration, size
 from stagepipe.errors import TaskError
-from stagepipe.model import Failure, Receipt, Task
+from stagepipe.model import Cause, Failure, Receipt
 from stagepipe.plan.work import Work
-from stagepipe.run import worker
+from stagepipe.record.spool import Spool
+from stagepipe.run import desk, memory, worker
+from stagepipe.run.attempts import Attempt
+from stagepipe.run.deadlines import Deadlines
 from stagepipe.run.limits import Limits
 
 PATIENCE_SECONDS = 0.5
 """How long the loop waits for a result, and how often it tells listeners what it waits for."""
+WATCH_SECONDS = 0.1
+"""How often it looks at the workers' memory, where that is limited."""
+LAST_WORDS_SECONDS = 2.0
+"""How long a worker has to write its traceback before it is ended for good."""
+MOST_BROKEN = 3
+"""So many pools in a row that break while nothing runs are no accident."""
+DEATH_HINT = (
+    "it was killed, ran out of memory, or a plugin crashed it; finished parts are kept: run again, "
+    "perhaps with fewer jobs or a smaller chunk_size"
+)
+
+
+class Ended(Exception):  # noqa: N818 - on purpose
+    """What a future has whose attempt was given up while it goes on: its traceback."""
+
+
+class Workers(Protocol):
+    """What the fan-out needs of a pool: see `Crew` for processes, `Threads` for threads."""
+
+    def await_warm(self) -> None: ...  # noqa: D102
+    def submit(self, order: worker.Order) -> Future[Receipt | Failure]: ...  # noqa: D102
+    def end(self, order: worker.Order, pid: int | None) -> None: ...  # noqa: D102
+    def kill(self, pid: int) -> None: ...  # noqa: D102
+    def fallen(self) -> Mapping[int, str]: ...  # noqa: D102
+    def renew(self) -> None: ...  # noqa: D102
+    def close(self, *, is_at_rest: bool) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """What the fan-out asks for (orders) and tells (starts, waits) while it runs."""
+
+    order: Callable[[Attempt, str], worker.Order]
+    started: Callable[[Attempt], None]
+    waiting: Callable[[int], None]
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """An attempt in flight. `verdict` says why it is being ended, and `insist_at` when that should
+    have happened."""
+
+    attempt: Attempt
+    order: worker.Order
+    verdict: tuple[Cause, str] | None = None
+    insist_at: float = 0.0
 
 
 class FanOut:
-    """A warm pool of workers. Use it as a context: leaving it ends every worker, by SIGKILL when
-    something went wrong."""
+    """A pool of workers at work on the stages. Use it as a context: leaving it ends every worker,
+    by SIGKILL when something went wrong. `memory_limit` is in bytes, for each worker."""
 
-    def __init__(self, make_pool: Callable[..., Executor], jobs: int, work: Work) -> None:
+    def __init__(self, workers: Workers, work: Work, jobs: int, memory_limit: int | None) -> None:
         self.jobs = jobs
-        self.attempt = secrets.token_hex(4)
-        self._before = set(multiprocessing.active_children())
-        self._pool = make_pool(max_workers=jobs, initializer=worker.start, initargs=(work,))
-        # A worker that dies in a cold pool may go unnoticed; one task each warms it.
-        self._warming = [self._pool.submit(worker.warm_up) for _ in range(jobs)]
+        self._workers = workers
+        self._work = work
+        self._spool = Spool(Path(work.spool))
+        self._memory_limit = memory_limit
+        self._id = secrets.token_hex(4)
+        self._count = 0
+        self._running: dict[Future[Receipt | Failure], Flight] = {}
 
     def __enter__(self) -> FanOut:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._pool.shutdown()
-            return
-        # Workers ignore SIGTERM, which a process group gets as one: they are ended by their id.
-        workers = set(multiprocessing.active_children()) - self._before
-        for process in workers:
-            process.kill()
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        for process in workers:
-            process.join()
+        self._workers.close(is_at_rest=kind is None and not self._running)
 
     def run(
-        self,
-        limits: Limits,
-        order: Callable[[Task], worker.Order],
-        started: Callable[[Task], None],
-        waiting: Callable[[int], None],
-    ) -> Iterator[tuple[Task, Receipt | Failure]]:
-        """Do all tasks as their limits allow; each with what became of it, as they finish.
+        self, limits: Limits, deadlines: Deadlines, calls: Calls
+    ) -> Iterator[tuple[Attempt, Receipt | Failure]]:
+        """Make all attempts as their limits allow; each with what became of it, as they finish.
+        Who hears of a failure may put another attempt into the limits.
 
-        Raises TaskError when a worker dies.
+        Raises TaskError when workers die before they are given anything.
         """
-        running: dict[Future[Receipt | Failure], Task] = {}
+        broken = 0
+        told = float("-inf")
+        while True:
+            now = time.monotonic()
+            is_sound = self._await_warm() and self._start(limits, deadlines, calls, now)
+            if not self._running and limits.is_drained:
+                return
+            done = self._wait(self._patience(limits, deadlines, now)) if is_sound else []
+            now = time.monotonic()
+            if not done or now - told >= PATIENCE_SECONDS:
+                calls.waiting(len(self._running))
+                told = now
+            found, is_sound = self._collect(done, is_sound)
+            if not is_sound:
+                broken = 0 if found or self._running else broken + 1
+                found += self._fallen()
+                if broken == MOST_BROKEN:
+                    raise TaskError("worker processes died as they started", DEATH_HINT)
+                self._workers.renew()
+            for attempt, result in found:
+                is_whole = isinstance(result, Receipt) and not attempt.is_probe
+                deadlines.ended(attempt, now, is_whole=is_whole)
+                limits.finished(attempt)
+                yield attempt, result
+            self._watch(deadlines, now)
+
+    def _await_warm(self) -> bool:
+        """Whether the workers are ready; the first time they are waited for."""
         try:
-            self._await_warm()
-            told = float("-inf")
-            while True:
-                now = time.monotonic()
-                while (task := limits.next_task(now)) is not None:
-                    started(task)
-                    running[self._pool.submit(worker.run_task, order(task))] = task
-                if not running and limits.is_drained:
-                    return
-                done = self._wait(running, limits.wake_at(now), now)
-                if not done or now - told >= PATIENCE_SECONDS:
-                    waiting(len(running))
-                    told = now
-                for future in done:
-                    result = future.result()  # a broken pool raises here; the task is a suspect yet
-                    task = running.pop(future)
-                    limits.finished(task)
-                    yield task, result
-        except BrokenExecutor as error:
-            raise _death([t for f, t in running.items() if not _has_result(f)]) from error
+            self._workers.await_warm()
+        except BrokenExecutor:
+            return False
+        return True
 
-    def _await_warm(self) -> None:
-        for future in self._warming:
-            future.result()
-        self._warming = []
+    def _start(self, limits: Limits, deadlines: Deadlines, calls: Calls, now: float) -> bool:
+        """Start what may start. Whether the pool took it."""
+        while (attempt := limits.next_attempt(now)) is not None:
+            self._count += 1
+            order = calls.order(attempt, f"{self._id}{self._count:x}")
+            try:
+                future = self._workers.submit(order)
+            except BrokenExecutor:  # a worker died that had nothing to do
+                limits.finished(attempt)
+                limits.again(attempt, now)
+                return False
+            self._running[future] = Flight(attempt, order)
+            deadlines.started(attempt, now)
+            calls.started(attempt)
+        return True
 
-    def _wait(
-        self, running: dict[Future[Receipt | Failure], Task], wake_at: float | None, now: float
-    ) -> list[Future[Receipt | Failure]]:
+    def _patience(self, limits: Limits, deadlines: Deadlines, now: float) -> float:
+        """How long to wait for a result, in seconds."""
+        times = [now + PATIENCE_SECONDS, limits.wake_at(now), deadlines.next_at()]
+        if self._memory_limit is not None:
+            times.append(now + WATCH_SECONDS)
+        return max(min(at for at in times if at is not None) - now, 0.0)
+
+    def _wait(self, seconds: float) -> list[Future[Receipt | Failure]]:
         """What finished, in the order of its chunks; nothing when it is time to look again."""
-        patience = PATIENCE_SECONDS if wake_at is None else min(PATIENCE_SECONDS, wake_at - now)
-        if not running:
-            time.sleep(max(patience, 0))
+        if not self._running:
+            time.sleep(seconds)
             return []
-        done, _ = wait(running, timeout=max(patience, 0), return_when=FIRST_COMPLETED)
-        return sorted(done, key=lambda future: running[future].chunk.index)
+        done, _ = wait(self._running, timeout=seconds, return_when=FIRST_COMPLETED)
+        return sorted(done, key=lambda future: self._running[future].attempt.task.chunk.index)
 
+    def _collect(
+        self, done: list[Future[Receipt | Failure]], is_sound: bool
+    ) -> tuple[list[tuple[Attempt, Receipt | Failure]], bool]:
+        """What came back, and whether the pool still works. When it does not, all is over."""
+        found: list[tuple[Attempt, Receipt | Failure]] = []
+        if is_sound:
+            is_sound = not any(isinstance(each.exception(), BrokenExecutor) for each in done)
+        if not is_sound:
+            wait(self._running, timeout=PATIENCE_SECONDS)
+            done = [future for future in self._running if future.done()]
+        for future in done:
+            error = future.exception()
+            if isinstance(error, BrokenExecutor):
+                continue
+            flight = self._running.pop(future)
+            if isinstance(error, Ended):
+                assert flight.verdict is not None
+                found.append((flight.attempt, self._failure(flight, *flight.verdict, str(error))))
+            else:
+                found.append((flight.attempt, future.result()))
+        return found, is_sound
 
-def _has_result(future: Future[Receipt | Failure]) -> bool:
-    return future.done() and not future.cancelled() and future.exception() is None
+    def _fallen(self) -> list[tuple[Attempt, Receipt | Failure]]:
+        """What was in flight when the pool broke, each with how far it is under suspicion."""
+        flights, self._running = list(self._running.values()), {}
+        how = self._workers.fallen()
+        left = {flight.order.attempt: self._desk_of(flight) for flight in flights}
+        is_ended = any(flight.verdict for flight in flights)
+        found: list[tuple[Attempt, Receipt | Failure]] = []
+        for flight in flights:
+            at_desk = left[flight.order.attempt]
+            if flight.verdict is not None:
+                cause, why = flight.verdict
+            elif at_desk.pid is not None and at_desk.pid in how:
+                cause = Cause.DEATH if len(flights) == 1 else Cause.COMPANY
+                why = f"its worker {how[at_desk.pid]}"
+            elif is_ended or (at_desk.pid is not None and how):
+                cause, why = Cause.NEIGHBOUR, "its worker was ended with that of another"
+            else:
+                cause = Cause.DEATH if len(flights) == 1 else Cause.COMPANY
+                why = "its worker died"
+            found.append((flight.attempt, self._failure(flight, cause, why, at_desk.traceback)))
+            self._spool.discard(flight.order.task.key, flight.order.attempt)
+        return found
 
+    def _failure(self, flight: Flight, cause: Cause, why: str, traceback: str = "") -> Failure:
+        task = flight.attempt.task
+        stage = self._work.stages[task.stage]
+        where = worker.in_words(task, stage)
+        return Failure(
+            key=task.key,
+            stage=stage.name,
+            chunk=task.chunk.index,
+            source=task.chunk.source,
+            message=f"{where}: {why}",
+            hint=DEATH_HINT if cause in (Cause.DEATH, Cause.COMPANY) else None,
+            traceback=traceback,
+            cause=cause,
+            why=why,
+        )
 
-def _death(suspects: list[Task]) -> TaskError:
-    names = ", ".join(f"chunk {task.chunk.index} of {task.chunk.source}" for task in suspects)
-    return TaskError(
-        "a worker process died" + (f" while these ran: {names}" if names else " as it started"),
-        "it was killed, ran out of memory, or a plugin crashed it; finished parts are kept: "
-        "run again, perhaps with fewer jobs or a smaller chunk_size",
-    )
+    def _watch(self, deadlines: Deadlines, now: float) -> None:
+        """End what takes too long, or too much memory."""
+        flights = {flight.attempt: flight for flight in self._running.values()}
+        for attempt in deadlines.overdue(now):
+            flight = flights.get(attempt)
+            if flight is None:
+                continue
+            if flight.verdict is None:
+                why = f"it took longer than {duration(deadlines.seconds or 0.0)}"
+                self._end(flight, Cause.TIMEOUT, why, now)
+            elif now >= flight.insist_at and (pid := self._desk_of(flight).pid) is not None:
+                self._workers.kill(pid)
+        if self._memory_limit is None:
+            return
+        for flight in flights.values():
+            pid = self._desk_of(flight).pid
+            needs = memory.resident_bytes(pid) if pid is not None else 0
+            if pid is not None and needs > self._memory_limit and flight.verdict is None:
+                limit = size(self._memory_limit)
+                why = f"its worker needed {size(needs)}, and worker_memory is {limit}"
+                flight.verdict = Cause.MEMORY, why
+                self._workers.kill(pid)
+
+    def _end(self, flight: Flight, cause: Cause, why: str, now: float) -> None:
+        flight.verdict, flight.insist_at = (cause, why), now + LAST_WORDS_SECONDS
+        self._workers.end(flight.order, self._desk_of(flight).pid)
+
+    def _desk_of(self, flight: Flight) -> desk.Left:
+        order = flight.order
+        return desk.look_at(self._spool.temporary(order.task.key, order.attempt, desk.SUFFIX))

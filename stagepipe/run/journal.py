@@ -60,6 +60,7 @@ class Journal:
         self._noted: set[tuple[str, int]] = set()
         self._rejects: Path | None = None
         self._drift: list[Noted] = []
+        self._retries: Counter[str] = Counter()
         self._tracebacks = Tracebacks(self._pipeline.state_path, self.run)
 
     @property
@@ -108,9 +109,9 @@ class Journal:
             input_bytes=sum(file.size for file in self._files),
         )
 
-    def start_over(self, plan: Plan) -> None:
+    def start_over(self, plan: Plan, why: str) -> None:
         """The run has another plan, and begins again with its first stage."""
-        log.info("other mended records are to be taken than were planned: planning again")
+        log.info("%s: planning again", why)
         self.plan = plan
         self.dead.clear()
         self._stages.clear()
@@ -141,10 +142,23 @@ class Journal:
             log.info("%s", result.message, extra=places)  # the run's own error tells it at the end
             if result.traceback:
                 log.debug("its traceback", extra={**places, "traceback": result.traceback})
-            with suppress(OSError):  # the failure itself is told in any case
-                self._tracebacks.keep(result)
         about = _about(stage, task, size)
         self.tell(events.TaskFinished, receipt=receipt, error=error, **about)
+
+    def keep_traceback(self, failure: Failure) -> None:
+        """Keep where an attempt failed."""
+        with suppress(OSError):  # the failure itself is told in any case
+            self._tracebacks.keep(failure)
+
+    def forget_task(self, stage: StagePlan, task: Task) -> None:
+        """A task that is done is done once more, and what becomes of it then is what counts."""
+        place = stage.name, task.chunk.index
+        self._noted.discard(place)
+        self._unwritten = [t for t in self._unwritten if (t["stage"], t["chunk"]) != place]
+
+    def note_retry(self, stage: StagePlan) -> None:
+        """A task of a stage is tried again."""
+        self._retries[stage.name] += 1
 
     def note_dead(self, receipt: Receipt) -> None:
         """Keep the files of which nothing could be made."""
@@ -209,6 +223,7 @@ class Journal:
             made=len(receipts) - len(taken),
             taken=len(taken),
             dead=sum(not receipt.is_whole for receipt in receipts),
+            retried=self._retries[stage.name],
             seconds=seconds,
         )
         self._stages.append(result)

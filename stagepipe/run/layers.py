@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import zip_longest
 
-from stagepipe.model import PartFile, Receipt
+from stagepipe.model import Decision, PartFile, Receipt
 from stagepipe.plan.planner import Plan, StagePlan
+from stagepipe.plan.tasks import is_from
 from stagepipe.plan.unique import whole_receipt
 from stagepipe.plan.work import Role
 
@@ -46,6 +47,21 @@ def as_declared(plan: Plan, layer: StagePlan) -> StagePlan:
     if layer.work.is_inner:
         return plan.layers[0]
     return next(stage for stage in plan.stages if stage.name == layer.name)
+
+
+def has_stale(plan: Plan, done: Receipts) -> bool:
+    """Whether a part that is to be taken was made from other rows than there are now: where a file
+    died, its chunk has fewer rows under the same key."""
+    if all(receipt.is_whole for receipt in done.values()):
+        return False
+    return any(
+        task.decision is Decision.TAKEN
+        and task.inputs
+        and all(piece.key in done for piece in task.inputs)
+        and not is_from(done[task.key], task.inputs, done)
+        for layer in plan.layers
+        for task in layer.tasks
+    )
 
 
 def values_to_keep(plan: Plan, done: Receipts) -> PartFile | None:

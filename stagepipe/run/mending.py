@@ -21,7 +21,7 @@ from stagepipe.record.returning import origin_of
 
 
 class PlanAgain(Exception):  # noqa: N818 - nothing went wrong
-    """Other mended records are to be taken than were planned."""
+    """What was planned does not hold any more, for the reason that is given."""
 
 
 def raw_sha256(raw: bytes | None) -> str:
@@ -70,7 +70,7 @@ class Mending:
             store = store_of(pipeline)
             others = store.resting() - {each.mark for each in known.values()}
             store.rest(others | wanted)
-            raise PlanAgain
+            raise PlanAgain("other mended records are to be taken than were planned")
         taken = {each.origin for each in mended.taken}
         replaced = Counter(
             origin.source for origin, _ in found if origin in taken and mended.is_read(origin)

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stagepipe.contracts import DeadSegment, Reader, SegmentResult, TableSpec
-from stagepipe.model import RECORD, Chunk, Reject, Segment, SegmentCount, printable
+from stagepipe.model import RECORD, Cause, Chunk, Reject, Segment, SegmentCount, printable
 from stagepipe.plan.work import Work, provenance_type
 from stagepipe.plugins import Plugins
 from stagepipe.record.mended import Origins, origins_of
+from stagepipe.run.causes import cause_of, may_pass
 from stagepipe.run.portions import Portion, is_streamed, portions, streamed_sha256
 from stagepipe.run.stopwatch import Stopwatch
 
@@ -39,7 +40,9 @@ class LateDeath(Exception):  # noqa: N818 - of a segment: see DeadSegment
 class ChunkReading:
     """The segments of a chunk on their way to tables. `counts` says what became of each, `rejects`
     has the bad records with the numbers of their segments; both are whole when all tables were
-    given. `dead` are segments that are known to be dead, and why."""
+    given. `dead` are segments that are known to be dead, and why; while it is not the `is_last`
+    attempt, errors of the system that may pass are no reason for a segment to die. About
+    `piece_bytes` are held at a time."""
 
     def __init__(
         self,
@@ -50,6 +53,8 @@ class ChunkReading:
         *,
         with_records: bool,
         dead: Mapping[int, str],
+        is_last: bool,
+        piece_bytes: int,
     ) -> None:
         self.counts: list[SegmentCount] = []
         self.rejects: list[tuple[int, Reject]] = []
@@ -59,6 +64,8 @@ class ChunkReading:
         self._reader: Reader = plugins.reader(self._how.reader)
         self._with_records = with_records
         self._dead = dead
+        self._is_last = is_last
+        self._piece_bytes = piece_bytes
         self._held: list[pa.Table] = []
         self._size = 0
 
@@ -68,7 +75,7 @@ class ChunkReading:
         return tuple(self._headers)
 
     def tables(self) -> Iterator[pa.Table]:
-        """The rows, in tables of about as many bytes as a chunk has; one, empty perhaps, at least.
+        """The rows, in tables of about `piece_bytes`; one, empty perhaps, at least.
 
         Raises LateDeath.
         """
@@ -90,7 +97,7 @@ class ChunkReading:
         is_begun = is_given = False
         try:
             for portion in self._portions(segment):
-                if self._held and self._size + len(portion.data) > self._work.chunk_size:
+                if self._held and self._size + len(portion.data) > self._piece_bytes:
                     yield self._taken()
                     before = size_before = 0
                     is_given = is_begun
@@ -101,6 +108,8 @@ class ChunkReading:
                     sha256 = streamed_sha256(Path(self._work.folder), segment)
                 count = replace(count, sha256=sha256)
         except (DeadSegment, OSError) as error:
+            if cause_of(error) is Cause.DISK_FULL or (may_pass(error) and not self._is_last):
+                raise
             why = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
             if is_given:
                 raise LateDeath(number, why) from error

@@ -21,9 +21,9 @@ from stagepipe.record.ledger import Ledger, Row
 from stagepipe.record.mended import Origin
 from stagepipe.record.rejects import Noted, read_noted
 from stagepipe.record.returning import Form, Status, is_table, origin_of, with_status
-from stagepipe.run.engine import How, get_ready, run_locked
 from stagepipe.run.lock import only_run
 from stagepipe.run.result import RunResult
+from stagepipe.run.start import Request, get_ready, run_locked
 from stagepipe.run.taking_back import AGAIN, SETTLED, Candidate, Desk
 
 TABLES = "they are tables that are not wanted: what is has to come in a file of its own"
@@ -70,7 +70,7 @@ class Replay:
 
 
 def replay(
-    pipeline: Pipeline, run: str | None = None, form: Form | None = None, how: How | None = None
+    pipeline: Pipeline, run: str | None = None, form: Form | None = None, how: Request | None = None
 ) -> Replay:
     """Take up the rejects of a run, the latest when left out; those of `form` where it is given.
 
@@ -87,7 +87,7 @@ def replay(
         with Ledger(path) as ledger:
             row = _run_of(ledger, pipeline, run, form)
             taking = _take_back(checked, ledger, row, form)
-        result = run_locked(checked, replace(how or How(), replay_of=row["run"]))
+        result = run_locked(checked, replace(how or Request(), replay_of=row["run"]))
         with Ledger(path) as ledger:
             return _outcome(pipeline, ledger, row, taking, result)
 

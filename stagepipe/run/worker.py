@@ -8,11 +8,13 @@ are imported late, so that the parent can name these functions without loading t
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from multiprocessing import connection, parent_process
@@ -36,7 +38,9 @@ from stagepipe.record.rejects import write_task_rejects
 from stagepipe.record.spool import Spool
 from stagepipe.run import WORKER_MODULES, between
 from stagepipe.run.applying import Tally, apply_steps, rows_by_step
+from stagepipe.run.causes import cause_of
 from stagepipe.run.comparing import compared
+from stagepipe.run.desk import SUFFIX, at_desk
 from stagepipe.run.duplicates import keys_of, without
 from stagepipe.run.frames import to_arrow
 from stagepipe.run.reading import ChunkReading, LateDeath
@@ -51,20 +55,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A task for a worker. `inputs` are the files that it reads, in later stages."""
+    """A task for a worker. `inputs` are the files that it reads, in later stages; `dead` are the
+    segments of its chunk that it leaves out, and why. Of a probe nothing is kept. Without
+    `is_last` an error of the system, which may pass, fails the attempt instead of the file."""
 
     task: Task
     attempt: str
     inputs: tuple[PartFile, ...] = ()
     input_sha256: str = ""
+    dead: Mapping[int, str] = field(default_factory=dict)
+    is_probe: bool = False
+    is_last: bool = True
+    piece_bytes: int | None = None
 
 
 class Bench:
-    """What a worker keeps between tasks."""
+    """What a worker keeps between tasks. `given_up` are attempts that nobody waits for any more."""
 
     def __init__(self, work: Work) -> None:
         self.work = work
         self.spool = Spool(Path(work.spool))
+        self.given_up: set[str] = set()
 
     @cached_property
     def plugins(self) -> Plugins:
@@ -85,6 +96,8 @@ def start(work: Work) -> None:
         signal.signal(signum, signal.SIG_IGN)  # the parent decides; it ends workers by SIGKILL
     # Results go to the parent's stdout only: what a plugin prints belongs beside the logs.
     os.dup2(2, 1)
+    # A traceback is kept of what dies of a signal; gigabytes of memory beside it help nobody.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     _follow_parent()
     import pyarrow as pa
 
@@ -96,6 +109,12 @@ def lend(work: Work) -> None:
     """Let threads of this process do tasks."""
     global _bench
     _bench = Bench(work)
+
+
+def give_up(attempt: str) -> None:
+    """Have nothing come of an attempt in a thread, which cannot be ended."""
+    assert _bench is not None
+    _bench.given_up.add(attempt)
 
 
 def warm_up() -> None:
@@ -110,29 +129,45 @@ def run_task(order: Order) -> Receipt | Failure:
     task = order.task
     stage = _bench.work.stages[task.stage]
     try:
-        if stage.role is Role.COMPARES:
-            writer = PartWriter(_bench.spool, task.key, order.attempt, _where(task, stage))
-            return compared(_bench.spool, _bench.work, order, writer)
-        return _run(_bench, order, stage)
+        with _at_desk(_bench.spool, order):
+            if stage.role is Role.COMPARES:
+                writer = PartWriter(_bench.spool, task.key, order.attempt, in_words(task, stage))
+                return compared(_bench.spool, _bench.work, order, writer)
+            return _run(_bench, order, stage)
     except BaseException as error:  # noqa: BLE001 - not even sys.exit() may reach the pool
-        known = isinstance(error, StagepipeError)
-        return Failure(
-            key=task.key,
-            stage=stage.name,
-            chunk=task.chunk.index,
-            source=task.chunk.source,
-            message=str(error)
-            if known
-            else f"{_where(task, stage)}: {type(error).__name__}: {error}",
-            hint=error.hint if isinstance(error, StagepipeError) else None,
-            traceback="" if known and error.__cause__ is None else traceback.format_exc(),
-        )
+        return _failure(order, stage, error)
+
+
+def _at_desk(spool: Spool, order: Order) -> AbstractContextManager[None]:
+    """Be found at the attempt. A thread of the parent needs not be."""
+    if parent_process() is None:
+        return nullcontext()
+    return at_desk(spool.temporary(order.task.key, order.attempt, SUFFIX))
+
+
+def _failure(order: Order, stage: StageWork, error: BaseException) -> Failure:
+    task, where = order.task, in_words(order.task, stage)
+    known = isinstance(error, StagepipeError)
+    why = str(error) if known else f"{type(error).__name__}: {error}"
+    why = why.removeprefix(f"{where}: ")
+    return Failure(
+        key=task.key,
+        stage=stage.name,
+        chunk=task.chunk.index,
+        source=task.chunk.source,
+        message=why if known and str(error) == why else f"{where}: {why}",
+        hint=error.hint if isinstance(error, StagepipeError) else None,
+        traceback="" if known and error.__cause__ is None else traceback.format_exc(),
+        cause=cause_of(error),
+        why=why,
+    )
 
 
 def _run(bench: Bench, order: Order, stage: StageWork) -> Receipt:
-    dead: dict[int, str] = {}
+    dead = dict(order.dead)
     while True:
-        writer = PartWriter(bench.spool, order.task.key, order.attempt, _where(order.task, stage))
+        where = in_words(order.task, stage)
+        writer = PartWriter(bench.spool, order.task.key, order.attempt, where)
         try:
             return _made(bench, order, stage, writer, dead)
         except LateDeath as late:
@@ -145,13 +180,20 @@ def _made(
     bench: Bench, order: Order, stage: StageWork, writer: PartWriter, dead: Mapping[int, str]
 ) -> Receipt:
     task, work, clock, tally = order.task, bench.work, Stopwatch(), Tally()
-    where = _where(task, stage)
+    where = in_words(task, stage)
     reading = None
     if task.inputs:
         tables = _inputs(bench, order, stage, clock, tally)
     else:
         reading = ChunkReading(
-            bench.plugins, work, task.chunk, clock, with_records=stage.reads_records, dead=dead
+            bench.plugins,
+            work,
+            task.chunk,
+            clock,
+            with_records=stage.reads_records,
+            dead=dead,
+            is_last=order.is_last,
+            piece_bytes=order.piece_bytes or work.chunk_size,
         )
         tables = ((table, table.num_rows) for table in reading.tables())
     columns: dict[str, str] = {}
@@ -197,6 +239,12 @@ def _made(
         duplicates=sum(reject.is_duplicate for reject in tally.rejects),
         headers=reading.headers if reading else (),
     )
+    if order.is_probe:
+        writer.discard()
+        return receipt
+    if order.attempt in bench.given_up:
+        writer.discard()
+        raise TaskError(f"{where}: it came back after it was given up")
     rejects_file = None
     if rejects:
         rejects_file = bench.spool.temporary(task.key, order.attempt, ".rejects")
@@ -278,7 +326,7 @@ def _stepped(
         return to_arrow(result)
 
 
-def _where(task: Task, stage: StageWork) -> str:
+def in_words(task: Task, stage: StageWork) -> str:
     """Stage, chunk and files, for a message."""
     if task.chunk.source == EVERYTHING:
         return f"stage {stage.name!r}, chunk {task.chunk.index}"

@@ -387,10 +387,7 @@ def test_a_default_is_kept_as_a_value_of_the_type():
     ("make", "key"),
     [
         (lambda: Source(name="a", files="x", use="json"), "use"),
-        (lambda: Errors(attempts=3), "attempts"),
-        (lambda: Errors(backoff="1s"), "backoff"),
-        (lambda: Errors(retry_budget="10%"), "retry_budget"),
-        (lambda: Errors(timeout="1s"), "timeout"),
+        (lambda: Source(name="a", files="https://example.org/a.csv"), "files"),
     ],
 )
 def test_not_available_yet(make, key):

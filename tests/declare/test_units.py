@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from stagepipe.declare.units import (
     SIZE_UNITS,
     Budget,
+    Timeout,
     format_size,
     parse_budget,
     parse_duration,
     parse_size,
+    parse_timeout,
 )
 from stagepipe.errors import PipelineError
 
@@ -128,3 +130,44 @@ def test_budget_in_python(words):
     """A budget built in Python is checked, too."""
     with pytest.raises(PipelineError):
         Budget(**words)
+
+
+@pytest.mark.parametrize(
+    ("text", "timeout"),
+    [
+        ("10m", Timeout(seconds=600.0)),
+        (1.5, Timeout(seconds=1.5)),
+        (timedelta(hours=1), Timeout(seconds=3600.0)),
+        ("5x", Timeout(times=5.0)),
+        ("1.5 x", Timeout(times=1.5)),
+        (Timeout(times=2.0), Timeout(times=2.0)),
+    ],
+)
+def test_timeouts(text, timeout):
+    """A timeout is a duration, or a multiple of the median."""
+    assert parse_timeout(text) == timeout
+    assert parse_timeout(str(timeout)) == timeout
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("soon", 'write a duration like "10m", or a multiple'),
+        ("0s", "leaves no time"),
+        (0, "leaves no time"),
+        (-1, "must be 0 or more"),
+        ("1x", "not more than what the median task takes"),
+        ("x", "is not a timeout"),
+    ],
+)
+def test_no_timeouts(text, message):
+    """What is none is refused, with what would be one."""
+    with pytest.raises(ValueError, match=message):
+        parse_timeout(text)
+
+
+def test_a_timeout_is_one_of_both():
+    """And more than nothing."""
+    for wrong in ({}, {"seconds": 1.0, "times": 2.0}, {"seconds": 0.0}):
+        with pytest.raises(PipelineError):
+            Timeout(**wrong)

@@ -31,7 +31,7 @@ MODULES = (
     "stagepipe.cli.run",
     "stagepipe.cli.watching",
     "stagepipe.plan.guessing",
-    "stagepipe.run.engine",
+    "stagepipe.run.start",
     "stagepipe.run.worker",
     "stagepipe.builtin.csv.reader",
     "stagepipe.builtin.sinks.parquet",

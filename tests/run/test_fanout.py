@@ -1,4 +1,4 @@
-"""The fan-out with real workers: one that dies is named, and none is left behind."""
+"""The fan-out with real workers: what one costs that dies or hangs, and that none stays behind."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ import psutil
 import pytest
 
 from stagepipe import events
+from stagepipe.declare.units import Timeout
 from stagepipe.errors import TaskError
+from stagepipe.model import Cause, Failure, Receipt
 from stagepipe.plan.planner import Plan, check, make_plan
-from stagepipe.run.fanout import FanOut
+from stagepipe.run.attempts import Attempt
+from stagepipe.run.crew import Crew
+from stagepipe.run.deadlines import Deadlines
+from stagepipe.run.fanout import MOST_BROKEN, Calls, FanOut
 from stagepipe.run.limits import Limits, SourceLimits
 from stagepipe.run.worker import Order
 
@@ -42,17 +47,27 @@ def prepared(project: Any, body: str = "return frame") -> Plan:
     return make_plan(check(project.load()))
 
 
+def fan_out_of(plan: Plan, jobs: int) -> FanOut:
+    """Warm workers for a plan."""
+    work = plan.checked.work
+    return FanOut(Crew(plan.checked.plugins.executor("processes"), jobs, work), work, jobs, None)
+
+
+def attempts_of(plan: Plan, jobs: int) -> Limits:
+    """First tries of all tasks."""
+    tries = [Attempt(task) for task in plan.stages[0].to_make]
+    return Limits(tries, {"acme": SourceLimits(("jobs",))}, {"jobs": jobs})
+
+
+def calls(waiting: Any = lambda _: None) -> Calls:
+    return Calls(lambda attempt, name: Order(attempt.task, name), lambda _: None, waiting)
+
+
 def run_all(plan: Plan, jobs: int) -> tuple[list[Any], list[int]]:
     """The results of all tasks, and the ids of the workers."""
-    checked = plan.checked
-    make_pool = checked.plugins.executor("processes")
-    tasks = plan.stages[0].to_make
     results = []
-    with FanOut(make_pool, jobs, checked.work) as fan_out:
-        limits = Limits(tasks, {"acme": SourceLimits(("jobs",))}, {"jobs": jobs})
-        for found in fan_out.run(
-            limits, lambda task: Order(task, fan_out.attempt), lambda _: None, lambda _: None
-        ):
+    with fan_out_of(plan, jobs) as fan_out:
+        for found in fan_out.run(attempts_of(plan, jobs), Deadlines(None), calls()):
             results.append(found)
             workers = [process.pid or 0 for process in multiprocessing.active_children()]
     return results, workers
@@ -62,54 +77,84 @@ def run_all(plan: Plan, jobs: int) -> tuple[list[Any], list[int]]:
 def test_all_tasks_come_back_once(project: Any, jobs: int) -> None:
     """Each task comes with its receipt, and no worker stays."""
     results, workers = run_all(prepared(project), jobs)
-    assert sorted(task.chunk.index for task, _ in results) == [0, 1, 2]
-    assert all(task.key == receipt.key for task, receipt in results)
+    assert sorted(attempt.chunk.index for attempt, _ in results) == [0, 1, 2]
+    assert all(attempt.task.key == receipt.key for attempt, receipt in results)
     assert len(workers) == jobs
     assert not any(psutil.pid_exists(worker) for worker in workers)
 
 
+@pytest.mark.parametrize(
+    ("body", "how"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", "was killed by SIGKILL"),
+        ("os._exit(0)", "ended itself with exit code 0"),
+        ("import ctypes; ctypes.string_at(0)", "was killed by SIGSEGV"),
+    ],
+)
 @pytest.mark.parametrize("jobs", [1, 2])
-@pytest.mark.parametrize("body", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(0)"])
-def test_a_worker_that_dies_is_named_with_what_ran(project: Any, body: str, jobs: int) -> None:
-    """The error names the chunk at which the worker died, and not those that finished."""
-    plan = prepared(project, body)
-    with pytest.raises(TaskError, match="a worker process died while these ran") as caught:
-        run_all(plan, jobs)
-    assert "chunk 1 of acme" in caught.value.message
-    assert "chunk 0" not in caught.value.message or jobs == 2
-    assert caught.value.hint
+def test_a_worker_that_dies_costs_its_own_attempt_only(
+    project: Any, body: str, how: str, jobs: int
+) -> None:
+    """The attempt comes back with how its worker died; the others are made, by new workers."""
+    results, workers = run_all(prepared(project, body), jobs)
+    (failure,) = (found for _, found in results if isinstance(found, Failure) and found.chunk == 1)
+    assert how in failure.why
+    assert failure.message == f"stage 'parse', chunk 1 (landing/b.csv): {failure.why}"
+    assert failure.cause in ((Cause.DEATH,) if jobs == 1 else (Cause.DEATH, Cause.COMPANY))
+    assert ("own.py" in failure.traceback) is ("SIGSEGV" in how)
+    others = [found for _, found in results if found is not failure]
+    assert all(not isinstance(found, Failure) or found.cause is Cause.NEIGHBOUR for found in others)
+    assert {found.chunk for found in others if isinstance(found, Receipt)} >= {0, 2} - {
+        found.chunk for found in others if isinstance(found, Failure)
+    }
+    assert not any(psutil.pid_exists(worker) for worker in workers)
     assert not multiprocessing.active_children()
 
 
-def test_a_run_survives_its_worker_as_a_failed_run(project: Any) -> None:
-    """A run whose worker dies ends as failed, keeps what is finished, and can go on."""
-    prepared(project, "os._exit(3)")
-    result = project.run(jobs=1)
-    assert result.status == "failed"
-    assert "chunk 1 of acme" in str(result.error)
-    assert not (project.root / "out/letters").exists()
-    project.write("own.py", OWN.format(body="return frame"))
-    assert project.run(jobs=1).error is None
+def test_what_takes_too_long_is_ended_with_its_traceback(project: Any) -> None:
+    """Also where it holds the GIL, so that nothing in its process can run."""
+    plan = prepared(project, "import re; re.match('(a+)+$', 'a' * 60 + 'b')")
+    results = []
+    with fan_out_of(plan, 1) as fan_out:
+        limits = attempts_of(plan, 1)
+        results = list(fan_out.run(limits, Deadlines(Timeout(seconds=4.0)), calls()))
+    found = {attempt.chunk.index: result for attempt, result in results}
+    assert [index for index, each in found.items() if isinstance(each, Failure)] == [1]
+    assert found[1].cause is Cause.TIMEOUT
+    assert found[1].why == "it took longer than 4.0 s"
+    assert ", line 9 in own" in found[1].traceback
+
+
+def test_workers_that_never_start_end_the_run(project: Any) -> None:
+    """A pool that breaks again and again, with nothing given to it, is not made for ever."""
+    plan = prepared(project)
+    made = []
+
+    def make_pool(**how: Any) -> Any:
+        made.append(how)
+        how["initializer"], how["initargs"] = os._exit, (1,)
+        return plan.checked.plugins.executor("processes")(**how)
+
+    work = plan.checked.work
+    with (
+        pytest.raises(TaskError, match="died as they started"),
+        FanOut(Crew(make_pool, 1, work), work, 1, None) as fan_out,
+    ):
+        list(fan_out.run(attempts_of(plan, 1), Deadlines(None), calls()))
+    assert len(made) == MOST_BROKEN
 
 
 def test_workers_end_when_the_loop_is_left(project: Any) -> None:
     """An error in the parent ends the workers, busy ones too."""
     plan = prepared(project, "signal.pause()")
-    checked = plan.checked
-    tasks = plan.stages[0].to_make
     workers: list[int] = []
 
     def stop(_: int) -> None:
         workers.extend(process.pid or 0 for process in multiprocessing.active_children())
         raise KeyboardInterrupt
 
-    def run() -> None:
-        with FanOut(checked.plugins.executor("processes"), 2, checked.work) as fan_out:
-            limits = Limits(tasks, {"acme": SourceLimits(("jobs",))}, {"jobs": 2})
-            list(fan_out.run(limits, lambda task: Order(task, "x"), lambda _: None, stop))
-
-    with pytest.raises(KeyboardInterrupt):
-        run()
+    with pytest.raises(KeyboardInterrupt), fan_out_of(plan, 2) as fan_out:
+        list(fan_out.run(attempts_of(plan, 2), Deadlines(None), calls(stop)))
     assert len(workers) == 2
     assert not any(psutil.pid_exists(worker) for worker in workers)
 
@@ -117,15 +162,12 @@ def test_workers_end_when_the_loop_is_left(project: Any) -> None:
 def test_workers_ignore_the_signals_of_a_group(project: Any) -> None:
     """SIGINT and SIGTERM reach the workers too; the parent decides what they mean."""
     plan = prepared(project)
-    checked = plan.checked
-    with FanOut(checked.plugins.executor("processes"), 1, checked.work) as fan_out:
-        fan_out._await_warm()
+    with fan_out_of(plan, 1) as fan_out:
+        fan_out._workers.await_warm()
         (process,) = multiprocessing.active_children()
         for signum in (signal.SIGINT, signal.SIGTERM):
             os.kill(process.pid or 0, signum)
-        limits = Limits(plan.stages[0].to_make, {"acme": SourceLimits()}, {})
-        found = list(fan_out.run(limits, lambda t: Order(t, "x"), lambda _: None, lambda _: None))
-        assert len(found) == 3
+        assert len(list(fan_out.run(attempts_of(plan, 1), Deadlines(None), calls()))) == 3
         assert multiprocessing.active_children() == [process]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,15 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stagepipe.model import Chunk, Decision, Task
+from stagepipe.run.attempts import Attempt
 from stagepipe.run.limits import Limits, SourceLimits
 
 
-def task(source: str, index: int) -> Task:
-    return Task(0, Chunk(index, source, ()), f"{source}{index}", {}, Decision.MADE, "new")
+def task(source: str, index: int) -> Attempt:
+    chunk = Chunk(index, source, ())
+    return Attempt(Task(0, chunk, f"{source}{index}", {}, Decision.MADE, "new"))
 
 
-def tasks(**counts: int) -> list[Task]:
-    found: list[Task] = []
+def tasks(**counts: int) -> list[Attempt]:
+    found: list[Attempt] = []
     for source, count in counts.items():
         found += [task(source, len(found) + number) for number in range(count)]
     return found
@@ -28,7 +31,7 @@ def tasks(**counts: int) -> list[Task]:
 def start_all(limits: Limits, now: float) -> list[str]:
     """The sources of the tasks that start now."""
     started = []
-    while (found := limits.next_task(now)) is not None:
+    while (found := limits.next_attempt(now)) is not None:
         started.append(found.chunk.source)
     return started
 
@@ -64,10 +67,10 @@ def test_a_task_takes_all_its_caps_or_none() -> None:
         "c": SourceLimits(("two",)),
     }
     limits = Limits(tasks(a=1, b=1, c=1), sources, {"one": 1, "two": 1})
-    first = limits.next_task(0)
+    first = limits.next_attempt(0)
     assert first is not None
     assert first.chunk.source == "a"
-    assert limits.next_task(0) is None
+    assert limits.next_attempt(0) is None
     assert limits.waiting_for(0) == {"b": "one", "c": "two"}
     limits.finished(first)
     assert start_all(limits, 0) == ["b", "c"]
@@ -79,13 +82,13 @@ def test_a_finished_task_makes_room_for_the_source_with_fewest_in_flight() -> No
     shared = SourceLimits(("jobs",))
     limits = Limits(tasks(big=100, small=2), {"big": shared, "small": shared}, {"jobs": 2})
     order = []
-    running = [limits.next_task(0), limits.next_task(0)]
+    running = [limits.next_attempt(0), limits.next_attempt(0)]
     while running:
         done = running.pop(0)
         assert done is not None
         order.append(done.chunk.source)
         limits.finished(done)
-        if (following := limits.next_task(0)) is not None:
+        if (following := limits.next_attempt(0)) is not None:
             running.append(following)
     assert order[:4].count("small") == 2
     assert len(order) == 102
@@ -95,13 +98,13 @@ def test_a_source_with_slow_tasks_lets_the_others_go_first() -> None:
     """The source with the fewest tasks in flight is next, whoever had the last turn."""
     shared = SourceLimits(("jobs",))
     limits = Limits(tasks(slow=9, quick=9), {"slow": shared, "quick": shared}, {"jobs": 3})
-    started = [limits.next_task(0) for _ in range(3)]
+    started = [limits.next_attempt(0) for _ in range(3)]
     assert [found.chunk.source for found in started if found] == ["slow", "quick", "slow"]
     for _ in range(3):  # only quick tasks finish: each makes room for another quick one
         done = next(found for found in started if found and found.chunk.source == "quick")
         started.remove(done)
         limits.finished(done)
-        following = limits.next_task(0)
+        following = limits.next_attempt(0)
         assert following is not None
         assert following.chunk.source == "quick"
         started.append(following)
@@ -110,9 +113,9 @@ def test_a_source_with_slow_tasks_lets_the_others_go_first() -> None:
 def test_tasks_of_a_source_start_in_order() -> None:
     """Chunks of one source start one after the other, as they are numbered."""
     limits = Limits(tasks(a=5), {"a": SourceLimits()}, {})
-    started = [limits.next_task(0) for _ in range(5)]
+    started = [limits.next_attempt(0) for _ in range(5)]
     assert [found.chunk.index for found in started if found] == [0, 1, 2, 3, 4]
-    assert limits.next_task(0) is None
+    assert limits.next_attempt(0) is None
 
 
 def test_first_starts_keep_their_distance() -> None:
@@ -150,9 +153,9 @@ def test_a_delay_counts_from_the_real_start() -> None:
         "c": SourceLimits((), 1.0),
     }
     limits = Limits(tasks(a=1, b=1, c=1), sources, {"jobs": 1})
-    first = limits.next_task(0)
+    first = limits.next_attempt(0)
     assert first is not None
-    assert limits.next_task(50) is None
+    assert limits.next_attempt(50) is None
     assert limits.wake_at(50) is None
     limits.finished(first)
     assert start_all(limits, 50) == ["b"]
@@ -173,7 +176,7 @@ def settings(draw: st.DrawFn) -> dict[str, Any]:
         for name in names
     }
     counts = {name: draw(st.integers(1, 6)) for name in names}
-    return {"tasks": tasks(**counts), "sources": sources, "caps": caps}
+    return {"attempts": tasks(**counts), "sources": sources, "caps": caps}
 
 
 @given(settings(), st.integers(0, 2**32), st.floats(0, 1e6))
@@ -183,12 +186,12 @@ def test_any_schedule_keeps_every_promise(declared: dict[str, Any], seed: int, n
     chance = random.Random(seed)
     limits = Limits(**declared)
     sources, caps = declared["sources"], declared["caps"]
-    order = list(dict.fromkeys(t.chunk.source for t in declared["tasks"]))
-    running: list[Task] = []
-    started: list[Task] = []
+    order = list(dict.fromkeys(t.chunk.source for t in declared["attempts"]))
+    running: list[Attempt] = []
+    started: list[Attempt] = []
     first_start: dict[str, float] = {}
     for _ in range(1000):
-        while (found := limits.next_task(now)) is not None:
+        while (found := limits.next_attempt(now)) is not None:
             running.append(found)
             started.append(found)
             source = found.chunk.source
@@ -204,7 +207,7 @@ def test_any_schedule_keeps_every_promise(declared: dict[str, Any], seed: int, n
         wake = limits.wake_at(now)
         assert wake is None or wake > now
         assert set(limits.waiting_for(now)) == {
-            t.chunk.source for t in declared["tasks"] if t not in started
+            t.chunk.source for t in declared["attempts"] if t not in started
         }
         if running and (wake is None or chance.random() < 0.7):
             limits.finished(running.pop(chance.randrange(len(running))))
@@ -214,7 +217,7 @@ def test_any_schedule_keeps_every_promise(declared: dict[str, Any], seed: int, n
             if not running:
                 assert limits.waiting_for(now) != dict.fromkeys(order, "start_delay")
     assert limits.is_drained
-    assert sorted(t.key for t in started) == sorted(t.key for t in declared["tasks"])
+    assert sorted(t.task.key for t in started) == sorted(t.task.key for t in declared["attempts"])
     for source in order:
         indices = [t.chunk.index for t in started if t.chunk.source == source]
         assert indices == sorted(indices)
@@ -226,10 +229,96 @@ def test_sources_take_turns(declared: dict[str, Any]) -> None:
     for its turn alone."""
     declared["sources"] = {name: SourceLimits(("jobs",)) for name in declared["sources"]}
     limits = Limits(**declared)
-    total = Counter(t.chunk.source for t in declared["tasks"])
+    total = Counter(t.chunk.source for t in declared["attempts"])
     flying: Counter[str] = Counter()
-    while (found := limits.next_task(0)) is not None:
+    while (found := limits.next_attempt(0)) is not None:
         flying[found.chunk.source] += 1
         for source, count in total.items():
             if flying[source] < count:
                 assert flying[found.chunk.source] - flying[source] <= 1
+
+
+def test_what_is_tried_again_waits_for_its_time_and_goes_first_then() -> None:
+    """What has not begun goes on meanwhile."""
+    limits = Limits(tasks(a=3), {"a": SourceLimits(("jobs",))}, {"jobs": 1})
+    first = limits.next_attempt(0)
+    assert first is not None
+    limits.finished(first)
+    limits.again(first, 10.0)
+    second = limits.next_attempt(9)
+    assert second is not None
+    assert second.chunk.index == 1
+    limits.finished(second)
+    assert limits.next_attempt(10) is first
+    limits.finished(first)
+    third = limits.next_attempt(10)
+    assert third is not None
+    limits.finished(third)
+    limits.again(third, 20.0)
+    assert limits.waiting_for(10) == {"a": "backoff"}
+    assert limits.wake_at(10) == 20.0
+    assert not limits.is_drained
+    assert limits.next_attempt(20) is third
+    assert limits.is_drained
+
+
+def test_an_ordered_stage_waits_for_what_is_tried_again() -> None:
+    """Nothing overtakes it, of whatever source."""
+    limits = Limits(tasks(a=2, b=2), {name: SourceLimits() for name in "ab"}, {}, is_ordered=True)
+    first = limits.next_attempt(0)
+    assert first is not None
+    limits.finished(first)
+    limits.again(first, 10.0)
+    assert limits.next_attempt(5) is None
+    assert limits.wake_at(5) == 10.0
+    assert limits.next_attempt(10) is first
+    alone = replace(first, is_alone=True)
+    limits.finished(first)
+    limits.again(alone, 20.0)
+    assert limits.next_attempt(15) is None
+    assert limits.next_attempt(20) is alone
+
+
+def test_what_is_alone_has_nothing_beside_it() -> None:
+    """It waits until nothing runs; and then nothing starts until it is done."""
+    limits = Limits(tasks(a=3, b=3), {name: SourceLimits(("jobs",)) for name in "ab"}, {"jobs": 2})
+    first, second = limits.next_attempt(0), limits.next_attempt(0)
+    assert first is not None
+    assert second is not None
+    alone = replace(first, is_alone=True)
+    limits.finished(first)
+    limits.again(alone, 5.0)
+    third = limits.next_attempt(4)  # its time has not come
+    assert third is not None
+    limits.finished(third)
+    assert limits.next_attempt(5) is None
+    assert set(limits.waiting_for(5)) == {"a", "b"}
+    limits.finished(second)
+    assert limits.next_attempt(5) is alone
+    assert limits.next_attempt(5) is None
+    limits.finished(alone)
+    assert limits.next_attempt(5) is not None
+
+
+def test_a_source_that_rests_is_tried_with_one() -> None:
+    """The others go on; when it is woken it goes on like them."""
+    limits = Limits(tasks(a=4, b=2), {name: SourceLimits() for name in "ab"}, {})
+    limits.rest("a", 10.0)
+    assert start_all(limits, 0) == ["b", "b"]
+    assert limits.waiting_for(0) == {"a": "rest"}
+    assert limits.wake_at(0) == 10.0
+    assert start_all(limits, 10) == ["a"]
+    assert limits.waiting_for(10) == {"a": "rest"}
+    limits.wake_up("a")
+    assert start_all(limits, 10) == ["a", "a", "a"]
+
+
+def test_a_source_that_is_dropped_starts_nothing_more() -> None:
+    """What waited of it is given back, in order."""
+    limits = Limits(tasks(a=3, b=1), {name: SourceLimits() for name in "ab"}, {})
+    first = limits.next_attempt(0)
+    assert first is not None
+    limits.again(first, 5.0)
+    assert [each.chunk.index for each in limits.drop("a")] == [1, 2, 0]
+    assert start_all(limits, 9) == ["b"]
+    assert limits.is_drained

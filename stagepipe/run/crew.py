@@ -1,0 +1,126 @@
+"""The processes of a pool. When one of them dies the pool takes no more work, so all of it is made
+anew."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future
+from contextlib import suppress
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from stagepipe.model import Failure, Receipt
+from stagepipe.plan.work import Work
+from stagepipe.run import worker
+
+MakePool = Callable[..., Executor]
+UNKNOWN = 255
+"""The fork server's word for a process of which it does not know how it ended."""
+PATIENCE_SECONDS = 5.0
+"""How long a process that was killed is waited for: one that hangs in the kernel may never end."""
+
+
+class Crew:
+    """A warm pool of worker processes, and who they are."""
+
+    def __init__(self, make_pool: MakePool, jobs: int, work: Work) -> None:
+        self.jobs = jobs
+        self._make_pool = make_pool
+        self._work = work
+        self._start()
+
+    def _start(self) -> None:
+        self._before = set(multiprocessing.active_children())
+        self._seen: dict[int, BaseProcess] = {}
+        initializer, initargs = worker.start, (self._work,)
+        self._pool = self._make_pool(
+            max_workers=self.jobs, initializer=initializer, initargs=initargs
+        )
+        # A worker that dies in a cold pool may go unnoticed; one task each warms it.
+        self._warming: list[Future[Any]] = [
+            self._pool.submit(worker.warm_up) for _ in range(self.jobs)
+        ]
+
+    def await_warm(self) -> None:
+        """Wait until the workers are ready. Raises BrokenExecutor when one is not to be."""
+        for future in self._warming:
+            future.result()
+        self._warming = []
+
+    def submit(self, order: worker.Order) -> Future[Receipt | Failure]:
+        """Give an attempt to a worker. Raises BrokenExecutor when one of them is dead."""
+        future = self._pool.submit(worker.run_task, order)
+        self._look_round()
+        return future
+
+    def end(self, order: worker.Order, pid: int | None) -> None:
+        """End the process that is at an attempt, with its traceback; all of them where it is not
+        known which one that is."""
+        del order
+        if pid is not None and pid in self._seen:
+            _signal(pid, signal.SIGABRT)
+        else:
+            self._kill()
+
+    def kill(self, pid: int) -> None:
+        """End a process at once."""
+        if pid in self._seen:
+            _signal(pid, signal.SIGKILL)
+
+    def fallen(self) -> Mapping[int, str]:
+        """The processes that have ended, and how, in words."""
+        codes = {pid: process.exitcode for pid, process in self._seen.items()}
+        return {pid: in_words(code) for pid, code in codes.items() if code is not None}
+
+    def renew(self) -> None:
+        """End what is left of the pool, and make another one."""
+        self._abandon()
+        self._start()
+
+    def close(self, *, is_at_rest: bool) -> None:
+        """End all workers; by SIGKILL unless they are `is_at_rest`."""
+        if is_at_rest:
+            self._pool.shutdown()
+        else:
+            self._abandon()
+
+    def _abandon(self) -> None:
+        # Workers ignore SIGTERM, which a process group gets as one: they are ended by their id.
+        self._kill()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for process in self._seen.values():
+            process.join(PATIENCE_SECONDS)
+
+    def _kill(self) -> None:
+        self._look_round()
+        for process in self._seen.values():
+            process.kill()
+
+    def _look_round(self) -> None:
+        """Know each worker: a pool may start some of them late."""
+        if len(self._seen) < self.jobs:
+            for process in set(multiprocessing.active_children()) - self._before:
+                assert process.pid is not None
+                self._seen[process.pid] = process
+
+
+def in_words(code: int) -> str:
+    """How a process ended."""
+    if code == UNKNOWN:
+        return "died"
+    if code >= 0:
+        return f"ended itself with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    perhaps = ", perhaps by the kernel for want of memory" if -code == signal.SIGKILL else ""
+    return f"was killed by {name}{perhaps}"
+
+
+def _signal(pid: int, signum: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signum)

@@ -1,0 +1,237 @@
+"""The parts of one stage, made by the workers: tried, tried again, and searched for what fails."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from stagepipe import events
+from stagepipe.amounts import duration
+from stagepipe.errors import BudgetError, RunError
+from stagepipe.model import Cause, Failure, PartFile, Receipt, Task, shown_source
+from stagepipe.plan.planner import Plan, StagePlan
+from stagepipe.plan.tasks import files_of, input_digest
+from stagepipe.record import balance
+from stagepipe.run import barrier, layers
+from stagepipe.run.attempts import Attempt, Attempts, Following, Rules, torn
+from stagepipe.run.breaker import Breaker
+from stagepipe.run.caps import limits_of
+from stagepipe.run.deadlines import Deadlines
+from stagepipe.run.disk import HINT, Room
+from stagepipe.run.fanout import Calls
+from stagepipe.run.journal import Journal
+from stagepipe.run.limits import Limits
+from stagepipe.run.pools import FanOuts
+from stagepipe.run.worker import Order
+
+log = logging.getLogger("stagepipe")
+MOST_SEARCHED = 100
+"""With --keep-going so many dead letters are looked for, and more only where `max_dead` is more: a
+step that always fails is none of the files' doing."""
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a run is to go about it: see `stagepipe.run`."""
+
+    jobs: int
+    keep_going: bool
+    fail_fast: bool
+
+
+class Making:
+    """Makes the parts of a stage that are not taken. `receipts` are those of all tasks so far."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        stage: StagePlan,
+        receipts: Mapping[str, Receipt],
+        how: How,
+        journal: Journal,
+    ) -> None:
+        self._plan = plan
+        self._stage = stage
+        self._receipts = receipts
+        self._how = how
+        self._journal = journal
+        self._errors = plan.checked.pipeline.errors_of(stage.declared)
+        errors = self._errors
+        rules = Rules(errors.attempts, errors.backoff, errors.retry_budget, self._may_die)
+        self._attempts = Attempts(rules, stage.to_make)
+        self._breaker = Breaker(self._errors.backoff)
+        self._failures: list[Failure] = []
+        self._made: dict[str, Receipt] = {}
+        self._room = Room(plan.checked.pipeline)
+
+    def run(self, fan_outs: FanOuts) -> Iterator[Receipt]:
+        """Make them; each receipt as it comes. A task that fails does not keep the others from
+        finishing.
+
+        Raises TaskError after that, RunError when there is no room for what is written, BudgetError
+        at the first dead letter where the run is to stop at one.
+        """
+        to_make = self._stage.to_make
+        self._journal.tell(
+            events.StageStarted,
+            stage=self._stage.name,
+            tasks=Counter(task.chunk.source for task in to_make),
+            taken=len(self._stage.tasks) - len(to_make),
+            bytes_to_read=sum(map(self._size, to_make)),
+            doing=layers.DOING.get(self._stage.work.role, ""),
+        )
+        self._room.check()
+        again = [self._attempts.first(task) for task in to_make]
+        while again and not self._failures:
+            yield from self._make(again, fan_outs)
+            again = self._torn()
+        if self._failures:
+            raise barrier.task_error(self._failures)
+
+    def _make(self, attempts: Sequence[Attempt], fan_outs: FanOuts) -> Iterator[Receipt]:
+        fan_out = fan_outs.of(self._stage)
+        limits = limits_of(self._plan, self._stage, attempts, fan_out.jobs)
+        calls = Calls(self._order, self._started, lambda running: self._waiting(limits, running))
+        for attempt, result in fan_out.run(limits, Deadlines(self._errors.timeout), calls):
+            now = time.monotonic()
+            if isinstance(result, Failure):
+                following = self._attempts.after_failure(attempt, result, now)
+                self._journal.keep_traceback(result)
+                self._rest(limits, attempt, result, now)
+                if following is None:
+                    self._fail(attempt.task, result)
+            else:
+                if self._breaker.after_success(attempt.source):
+                    limits.wake_up(attempt.source)
+                following = self._attempts.after_success(attempt, now)
+                if not attempt.is_probe:
+                    yield self._kept(attempt.task, result)
+            if following is not None:
+                self._tell(attempt, result, following, now)
+                limits.again(following.attempt, following.at)
+            if self._failures and self._how.fail_fast:
+                return
+
+    def _kept(self, task: Task, receipt: Receipt) -> Receipt:
+        self._journal.task_finished(self._stage, task, self._size(task), receipt)
+        balance.check_receipt(receipt)
+        self._journal.note_dead(receipt)
+        self._made[task.key] = receipt
+        if self._how.fail_fast and not receipt.is_whole:
+            raise BudgetError(f"stopped at the first: {barrier.dead_in_words(self._journal.dead)}")
+        return receipt
+
+    def _fail(self, task: Task, failure: Failure) -> None:
+        """A task has failed for good. Raises RunError where all others would, too."""
+        if failure.cause is Cause.DISK_FULL:
+            raise RunError(f"the disk is full: {failure.message}", HINT)
+        self._journal.task_finished(self._stage, task, self._size(task), failure)
+        self._failures.append(failure)
+
+    def _rest(self, limits: Limits, attempt: Attempt, failure: Failure, now: float) -> None:
+        """Let the source rest if its attempts fail in a row, and give it up in the end."""
+        source = attempt.source
+        until = self._breaker.after_failure(source, failure.cause, now)
+        if until is None:
+            return
+        limits.rest(source, until)
+        name, pause = shown_source(source), duration(until - now)
+        log.warning(
+            "%s rests for %s: its attempts failed in a row, the last with: %s",
+            *(name, pause, failure.why),
+            extra={"source": source},
+        )
+        if self._breaker.is_hopeless(source):
+            why = f"not tried: {name} is given up, after it rested in vain; the last failure was: "
+            why += failure.why
+            dropped = limits.drop(source)
+            log.warning("%s is given up: %d of its tasks are not tried", name, len(dropped))
+            for task in (each.task for each in dropped):
+                key, chunk = task.key, task.chunk.index
+                self._fail(task, replace(failure, key=key, chunk=chunk, message=why, why=why))
+
+    def _tell(
+        self, attempt: Attempt, result: Receipt | Failure, following: Following, now: float
+    ) -> None:
+        """Tell of an attempt that was not its task's last."""
+        error = result.why if isinstance(result, Failure) else None
+        pause = max(following.at - now, 0.0)
+        if isinstance(result, Failure) and not attempt.is_probe:
+            what = "its rows or files are tried in halves, to find what fails"
+            if following.is_retry:
+                self._journal.note_retry(self._stage)
+                number, most = following.attempt.number, self._errors.attempts
+                what = f"tried again in {duration(pause)}, attempt {number} of {most}"
+            elif result.cause in (Cause.COMPANY, Cause.NEIGHBOUR):
+                what = "tried again"
+            log.warning("%s; %s", result.message, what, extra={"source": attempt.source})
+        self._journal.tell(
+            events.AttemptEnded,
+            stage=self._stage.name,
+            chunk=attempt.task.chunk.index,
+            source=attempt.source,
+            error=error,
+            pause_seconds=pause,
+        )
+
+    def _torn(self) -> list[Attempt]:
+        """The tasks that are to be made once more, without files that are dead in other chunks."""
+        done = {
+            task.key: self._made.get(task.key) or self._receipts.get(task.key)
+            for task in self._stage.tasks
+        }
+        dead = {
+            key: {n: s.dead for n, s in enumerate(receipt.segments) if s.dead is not None}
+            for key, receipt in done.items()
+            if receipt is not None
+        }
+        tasks = {task.key: task for task in self._stage.tasks if not task.inputs}
+        again = []
+        for key, numbers in torn(list(tasks.values()), dead).items():
+            self._journal.forget_task(self._stage, tasks[key])
+            again.append(Attempt(tasks[key], dead={**dead[key], **numbers}, is_last=True))
+        return again
+
+    def _may_die(self, cause: Cause) -> bool:
+        """Whether a failure can end as dead letters. What may be the files' doing is always looked
+        into; what is most often a step's, only where a dead letter more does not fail the run."""
+        dead, most = len(self._journal.dead), self._errors.max_dead
+        if self._how.keep_going:
+            return dead < max(most, MOST_SEARCHED)
+        if cause in (Cause.DEATH, Cause.TIMEOUT, Cause.MEMORY):
+            return dead <= most
+        return dead < most
+
+    def _order(self, attempt: Attempt, attempt_id: str) -> Order:
+        task = attempt.task
+        return Order(
+            task=replace(task, chunk=attempt.chunk),
+            attempt=attempt_id,
+            inputs=tuple(self._inputs(task)),
+            input_sha256=input_digest(task.inputs, self._receipts) or "",
+            dead={} if attempt.is_probe else attempt.dead,
+            is_probe=attempt.is_probe,
+            is_last=attempt.is_last,
+            piece_bytes=attempt.piece_bytes,
+        )
+
+    def _started(self, attempt: Attempt) -> None:
+        self._journal.task_started(self._stage, attempt.task, self._size(attempt.task))
+
+    def _waiting(self, limits: Limits, running: int) -> None:
+        self._room.check()
+        reasons = limits.waiting_for(time.monotonic())
+        self._journal.tell(events.Waiting, stage=self._stage.name, running=running, reasons=reasons)
+
+    def _size(self, task: Task) -> int:
+        """Bytes that the task reads."""
+        if not task.inputs:
+            return task.chunk.size
+        return sum(file.bytes for file in self._inputs(task))
+
+    def _inputs(self, task: Task) -> Iterator[PartFile]:
+        """The files that a task of a later stage reads."""
+        return (file for piece in task.inputs for file in files_of(piece, self._receipts))

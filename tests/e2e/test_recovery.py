@@ -1,0 +1,288 @@
+"""Attempts that fail: what they cost, what is tried again, and what is left in the end."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+STEPS = """\
+import ctypes, os, signal, sys, time
+from pathlib import Path
+import polars as pl
+from stagepipe import step
+
+HERE = Path(__file__).parent
+
+def goes_wrong(how):
+    if how == "killed": os.kill(os.getpid(), signal.SIGKILL)
+    if how == "exits": os._exit(3)
+    if how == "crashes": ctypes.string_at(0)
+    if how == "hangs": signal.pause()
+    if how == "holds the GIL": __import__("re").match("(a+)+$", "a" * 60 + "b")
+    if how == "raises": raise RuntimeError("no luck")
+    if how == "is wrong": raise ValueError("no good")
+    if how == "is large":
+        much = bytearray(600_000_000)
+        signal.pause()
+
+def bad(frame, *, how: str, at: int = 300, times: int = 1000, poison: str = ""):
+    if not (frame["id"] == at).any() or (poison and not (HERE / poison).exists()):
+        return frame
+    tries = HERE / "tries"
+    with tries.open("a") as file:
+        file.write("x")
+    if tries.stat().st_size <= times:
+        goes_wrong(how)
+    return frame
+
+step(bad)
+
+@step(io_bound=True)
+def slow_io(frame, *, at: int = 300):
+    if (frame["id"] == at).any():
+        __import__("threading").Event().wait()
+    return frame
+"""
+FILES = 8
+ROWS = 70
+
+
+@pytest.fixture
+def letters(project: Any) -> Any:
+    """Eight files of seventy rows; those of the fourth begin with 300."""
+    project.write("own.py", STEPS)
+    for number in range(FILES):
+        project.letters(f"{number}.csv", range(number * 100, number * 100 + ROWS))
+    return project
+
+
+def declare(project: Any, *, step: str = "", errors: str = "", settings: str = "", **more: str):
+    """The pipeline with what is to go wrong; all files are one chunk unless it says otherwise."""
+    project.declare(
+        settings=f'plugins = ["own.py"]\n{settings}',
+        first=step,
+        after=f'[errors]\nbackoff = "1ms"\n{errors}',
+        **more,
+    )
+
+
+def bad(how: str, **options: object) -> str:
+    given = "".join(f", {name} = {value!r}".replace("'", '"') for name, value in options.items())
+    return f'{{ use = "bad", how = "{how}"{given} }}'
+
+
+def ids(project: Any, name: str = "letters") -> list[int]:
+    return pl.read_parquet(f"{project.root}/out/{name}")["id"].to_list()
+
+
+def all_ids(without: int | None = None) -> list[int]:
+    return [n * 100 + i for n in range(FILES) if n != without for i in range(ROWS)]
+
+
+def table(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.suffix == ".parquet"
+    }
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("killed", "its worker was killed by SIGKILL, perhaps by the kernel for want of memory"),
+        ("exits", "its worker ended itself with exit code 3"),
+        ("crashes", "its worker was killed by SIGSEGV"),
+    ],
+)
+def test_a_file_that_kills_its_worker_is_a_dead_letter(letters: Any, how: str, why: str) -> None:
+    """After all attempts it is found among the others, whose rows are in the table, in one part."""
+    declare(letters, step=bad(how), errors="max_dead = 1")
+    ended = letters.command("-j", "2")
+    assert ended.code == 0
+    assert f"dead letter: landing/3.csv: {why}" in ended.err
+    assert ids(letters) == all_ids(without=3)
+    assert ended.json["files"] == {"read": FILES - 1, "skipped": 0, "dead": 1}
+    assert ended.json["stages"][0]["tasks"] == {"made": 1, "taken": 0, "dead": 1, "retried": 2}
+    # Three times whole; in halves of eight, four and two; by itself.
+    assert (letters.root / "tries").stat().st_size == 3 + 3
+    assert not list((letters.root / ".stagepipe/spool/letters").glob(".*"))
+
+
+def test_what_was_dead_is_made_when_it_is_mended(letters: Any) -> None:
+    """Then the table is what an undisturbed run would have written."""
+    declare(letters, step=bad("killed", poison="poison"), settings="jobs = 2")
+    assert letters.command().code == 0
+    undisturbed = table(letters.root / "out")
+    letters.write("poison", "")
+    declare(letters, step=bad("killed", poison="poison"), errors="max_dead = 1")
+    assert letters.command("--fresh").code == 0
+    assert ids(letters) == all_ids(without=3)
+    (letters.root / "poison").unlink()
+    assert letters.command().code == 0
+    assert ids(letters) == all_ids()
+    assert table(letters.root / "out").keys() == undisturbed.keys()
+    assert list(table(letters.root / "out").values()) == list(undisturbed.values())
+
+
+def test_without_a_budget_for_it_a_dead_letter_fails_the_run(letters: Any) -> None:
+    """The file is named, and the old table stands."""
+    declare(letters, step=bad("exits", poison="poison"))
+    assert letters.command().code == 0
+    before = table(letters.root / "out")
+    letters.write("poison", "")
+    ended = letters.command("--fresh")
+    assert ended.code == 1
+    assert "landing/3.csv: its worker ended itself with exit code 3" in ended.message
+    assert table(letters.root / "out") == before
+
+
+@pytest.mark.parametrize("how", ["killed", "raises"])
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_what_goes_well_at_the_third_time_leaves_no_trace_in_the_table(
+    letters: Any, how: str, jobs: str
+) -> None:
+    """The bytes are those of a run in which all went well; the others are made once."""
+    declare(letters, step=bad(how, times=0), settings='chunk_size = "1kB"')
+    assert letters.command().code == 0
+    undisturbed = table(letters.root / "out")
+    (letters.root / "tries").unlink()
+    declare(letters, step=bad(how, times=2), settings='chunk_size = "1kB"')
+    ended = letters.command("--fresh", "-j", jobs)
+    assert ended.code == 0
+    assert sorted(table(letters.root / "out").values()) == sorted(undisturbed.values())
+    assert ids(letters) == all_ids()
+    assert ended.json["stages"][0]["tasks"]["retried"] in (1, 2)  # a death in company is none
+
+
+def test_an_error_that_comes_again_is_not_tried_again(letters: Any) -> None:
+    """It ends the run at once; where dead letters are allowed, the file is found."""
+    declare(letters, step=bad("is wrong"))
+    ended = letters.command()
+    assert ended.code == 1
+    assert "chunk 0 (landing/0.csv and 7 more): step 'bad': ValueError: no good" in ended.message
+    assert (letters.root / "tries").stat().st_size == 1
+    declare(letters, step=bad("is wrong"), errors="max_dead = 1")
+    ended = letters.command()
+    assert ended.code == 0
+    assert "landing/3.csv: step 'bad': ValueError: no good" in ended.err
+    assert ended.json["stages"][0]["tasks"]["retried"] == 0
+    assert ids(letters) == all_ids(without=3)
+
+
+@pytest.mark.parametrize("how", ["hangs", "holds the GIL"])
+def test_what_hangs_is_ended_and_found(letters: Any, how: str) -> None:
+    """Native code that holds the GIL, too; where it hung is kept."""
+    declare(letters, step=bad(how), errors='timeout = "5s"\nattempts = 1\nmax_dead = 1')
+    ended = letters.command("-j", "2")
+    assert ended.code == 0
+    assert "dead letter: landing/3.csv: it took longer than 5.0 s" in ended.err
+    assert ids(letters) == all_ids(without=3)
+    (found,) = (letters.root / ".stagepipe/runs").glob("*/tracebacks.txt")
+    assert "in goes_wrong" in found.read_text()
+
+
+def test_what_waits_too_long_in_a_thread_is_given_up(letters: Any) -> None:
+    """No thread can be ended, but nothing waits for it, not even the end of the program."""
+    declare(
+        letters,
+        step='"slow_io"',
+        errors='timeout = "3s"\nattempts = 1\nmax_dead = 1',
+    )
+    ended = letters.command("-j", "2")
+    assert ended.code == 0
+    assert "dead letter: landing/3.csv: it took longer than 3.0 s" in ended.err
+    assert ids(letters) == all_ids(without=3)
+    (found,) = (letters.root / ".stagepipe/runs").glob("*/tracebacks.txt")
+    assert "in slow_io" in found.read_text()
+
+
+def test_what_needs_too_much_memory_is_ended_and_found(letters: Any) -> None:
+    """Without trying it again as it is."""
+    settings = 'worker_memory = "500MB"'
+    declare(letters, step=bad("is large"), errors="max_dead = 1", settings=settings)
+    ended = letters.command("-j", "2")
+    assert ended.code == 0
+    assert "and worker_memory is 500 MB" in ended.err
+    assert ids(letters) == all_ids(without=3)
+    assert (letters.root / "tries").stat().st_size == 1 + 3
+
+
+def test_a_file_that_is_cut_is_dead_as_a_whole(letters: Any) -> None:
+    """Its other chunks are made once more without it, those too that it shares with others."""
+    declare(
+        letters, step=bad("exits", at=333), errors="max_dead = 1", settings='chunk_size = "300B"'
+    )
+    ended = letters.command("-j", "2")
+    assert ended.code == 0
+    assert ended.json["files"]["dead"] == 1
+    assert ids(letters) == all_ids(without=3)
+    history = letters.program("show", "--json")
+    assert [each["file"] for each in history.json["dead_letters"]] == ["landing/3.csv"]
+
+
+def test_a_part_of_a_later_stage_is_not_taken_when_a_file_of_it_died(letters: Any) -> None:
+    """The plan took it, when nobody knew."""
+    stages = (
+        'sink = { path = "letters", on_existing = "replace" }\n'
+        '[[stage]]\nname = "second"\nsink = { path = "second", on_existing = "replace" }'
+    )
+    how = {"step": bad("exits", poison="poison"), "stages": stages, "errors": "max_dead = 1"}
+    declare(letters, **how)
+    assert letters.command().code == 0
+    assert ids(letters, "second") == all_ids()
+    shutil.rmtree(letters.root / "out/letters")
+    (first,) = letters.plan().stages[0].tasks
+    for path in (letters.root / ".stagepipe/spool/letters").glob(f"{first.key}.*.parquet"):
+        path.unlink()
+    letters.write("poison", "")
+    ended = letters.command()
+    assert ended.code == 0
+    assert ids(letters) == ids(letters, "second") == all_ids(without=3)
+
+
+def test_a_source_that_fails_in_a_row_is_given_up(letters: Any) -> None:
+    """Its tasks do not all use up their attempts on it; those of the others are made."""
+    settings = 'chunk_size = "300B"'
+    letters.write("b/1.csv", "id,word\n" + "".join(f"300,word{n}\n" for n in range(500)))
+    source = '[[source]]\nname = "beta"\nfiles = "b/*.csv"'
+    errors = 'backoff = "0s"\nattempts = 2'
+    (letters.root / "landing/3.csv").unlink()
+    declare(letters, step=bad("raises"), settings=settings, source=source)
+    text = (letters.root / "pipeline.toml").read_text().replace('backoff = "1ms"', errors)
+    letters.write("pipeline.toml", text)
+    ended = letters.command("-j", "2")
+    assert ended.code == 1
+    assert "no luck" in ended.message
+    assert "beta rests for" in ended.err
+    assert "beta is given up: " in ended.err
+    assert (letters.root / "tries").stat().st_size < 20
+    again = letters.command("--set", "errors.max_dead=0", "-j", "2")
+    assert again.json["stages"][0]["tasks"]["taken"] >= 7
+
+
+def test_a_disk_with_too_little_room_is_not_written_to(letters: Any) -> None:
+    """The run says so before anything is made."""
+    declare(letters, settings='min_free = "900000GB"')
+    ended = letters.command()
+    assert ended.code == 1
+    assert "are free on the disk of" in ended.message
+    assert "min_free is 900 TB" in ended.message
+    assert not (letters.root / "out/letters").exists()
+
+
+def test_a_later_stage_has_no_dead_letters(letters: Any) -> None:
+    """Nobody knows there which file a row is from; what failed is named, and tried again."""
+    stages = '[[stage]]\nname = "second"\nsteps = [STEP]\n' + (
+        'sink = { path = "letters", on_existing = "replace" }'
+    )
+    declare(letters, stages=stages.replace("STEP", bad("exits")), errors="max_dead = 1")
+    ended = letters.command()
+    assert ended.code == 1
+    assert "stage 'second', chunk 0 (landing/0.csv and 7 more): its worker ended" in ended.message
+    assert (letters.root / "tries").stat().st_size == 3

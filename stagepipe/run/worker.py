@@ -10,14 +10,13 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
-from multiprocessing import connection, parent_process
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +41,7 @@ from stagepipe.run.causes import cause_of
 from stagepipe.run.comparing import compared
 from stagepipe.run.desk import SUFFIX, at_desk
 from stagepipe.run.duplicates import keys_of, without
+from stagepipe.run.following import follow_parent
 from stagepipe.run.frames import to_arrow
 from stagepipe.run.reading import ChunkReading, LateDeath
 from stagepipe.run.step_rejects import raw_rejects
@@ -98,7 +98,7 @@ def start(work: Work) -> None:
     os.dup2(2, 1)
     # A traceback is kept of what dies of a signal; gigabytes of memory beside it help nobody.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    _follow_parent()
+    follow_parent()
     import pyarrow as pa
 
     pa.set_cpu_count(1)
@@ -333,16 +333,3 @@ def in_words(task: Task, stage: StageWork) -> str:
     files = [printable(segment.file.path) for segment in task.chunk.segments]
     more = f" and {len(files) - 1} more" if len(files) > 1 else ""
     return f"stage {stage.name!r}, chunk {task.chunk.index} ({files[0]}{more})"
-
-
-def _follow_parent() -> None:
-    """End this process when its parent is gone, however that went."""
-    parent = parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, name="stagepipe-follow-parent", daemon=True).start()

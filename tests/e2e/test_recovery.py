@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import select
 import shutil
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import psutil
 import pytest
 
 STEPS = """\
@@ -41,6 +43,13 @@ def bad(frame, *, how: str, at: int = 300, times: int = 1000, poison: str = ""):
     return frame
 
 step(bad)
+
+@step
+def large(frame):
+    if len(frame) > 300:
+        much = bytearray(600_000_000)
+        signal.pause()
+    return frame
 
 @step(io_bound=True)
 def slow_io(frame, *, at: int = 300):
@@ -213,6 +222,16 @@ def test_what_needs_too_much_memory_is_ended_and_found(letters: Any) -> None:
     assert (letters.root / "tries").stat().st_size == 1 + 3
 
 
+def test_a_chunk_that_is_too_large_as_a_whole_is_made_in_pieces(letters: Any) -> None:
+    """None of its files is dead, and its rows are those that they were."""
+    declare(letters, step='"large"', settings='worker_memory = "500MB"')
+    ended = letters.command("-j", "2")
+    assert ended.code == 0
+    assert ended.json["files"]["dead"] == 0
+    assert ids(letters) == all_ids()
+    assert ended.json["outputs"][0]["files"] > 1
+
+
 def test_a_file_that_is_cut_is_dead_as_a_whole(letters: Any) -> None:
     """Its other chunks are made once more without it, those too that it shares with others."""
     declare(
@@ -286,3 +305,22 @@ def test_a_later_stage_has_no_dead_letters(letters: Any) -> None:
     assert ended.code == 1
     assert "stage 'second', chunk 0 (landing/0.csv and 7 more): its worker ended" in ended.message
     assert (letters.root / "tries").stat().st_size == 3
+
+
+@pytest.mark.parametrize("how", ["hangs", "holds the GIL"])
+def test_nothing_outlives_a_run_that_is_killed(letters: Any, how: str) -> None:
+    """Not a worker either that lets no other thread of its run."""
+    declare(letters, step=bad(how))
+    process = letters.start("-j", "2")
+    try:
+        while not (letters.root / "tries").exists():
+            assert process.poll() is None
+            select.select([], [], [], 0.05)
+        family = psutil.Process(process.pid).children(recursive=True)
+    finally:
+        process.kill()
+    process.communicate()
+    _, alive = psutil.wait_procs(family, timeout=60)
+    for one in alive:
+        one.kill()
+    assert not alive

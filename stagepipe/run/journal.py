@@ -7,8 +7,8 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,15 +20,15 @@ from stagepipe.model import Decision, Failure, Output, Receipt, Rows, Task, prin
 from stagepipe.plan.planner import Plan, StagePlan
 from stagepipe.plan.work import Role
 from stagepipe.record import balance, rejects
-from stagepipe.record.ledger import Ledger, LedgerError
+from stagepipe.record.ledger import Ledger
 from stagepipe.record.mended import Mended
 from stagepipe.record.tracebacks import Tracebacks
 from stagepipe.run.drifting import Noted, SourceDrift, drift
 from stagepipe.run.holding import signals_held_back
+from stagepipe.run.notes import TaskNotes, history
 from stagepipe.run.result import RunResult, StageResult
 
 log = logging.getLogger("stagepipe")
-BATCH_TASKS = 200
 
 
 class Journal:
@@ -55,9 +55,8 @@ class Journal:
         self._files = list(plan.input_files)
         self._stages: list[StageResult] = []
         self._outputs: list[Output] = []
-        self._unwritten: list[dict[str, Any]] = []
+        self._tasks = TaskNotes(ledger, self.run)
         self._read: set[str] = set()
-        self._noted: set[tuple[str, int]] = set()
         self._rejects: Path | None = None
         self._drift: list[Noted] = []
         self._retries: Counter[str] = Counter()
@@ -117,11 +116,10 @@ class Journal:
         self._stages.clear()
         self._outputs.clear()
         self._drift.clear()
-        self._unwritten.clear()
-        self._noted.clear()
+        self._tasks.clear()
         self._read.clear()
         self._rejects = None
-        with self._history():
+        with history():
             self._ledger.start_over(self.run)
 
     def task_started(self, stage: StagePlan, task: Task, size: int) -> None:
@@ -134,7 +132,7 @@ class Journal:
     ) -> None:
         """A worker returned. A chunk that was only read is noted when its stage ends."""
         if isinstance(result, Failure) or stage.work.role in (Role.WHOLE, Role.COMPARES):
-            self._note_task(stage, task, result)
+            self._tasks.add(stage.name, task, result)
         receipt, error = (result, None) if isinstance(result, Receipt) else (None, result.message)
         if isinstance(result, Failure):
             source = printable(task.chunk.source)
@@ -152,9 +150,7 @@ class Journal:
 
     def forget_task(self, stage: StagePlan, task: Task) -> None:
         """A task that is done is done once more, and what becomes of it then is what counts."""
-        place = stage.name, task.chunk.index
-        self._noted.discard(place)
-        self._unwritten = [t for t in self._unwritten if (t["stage"], t["chunk"]) != place]
+        self._tasks.forget(stage.name, task)
 
     def note_retry(self, stage: StagePlan) -> None:
         """A task of a stage is tried again."""
@@ -172,7 +168,7 @@ class Journal:
         """See and tell what is new about the files that the first stage read. A ledger that cannot
         be read knows of nothing before them."""
         found: list[SourceDrift] = []
-        with self._history():
+        with history():
             found = drift(self.plan, self._ledger, receipts)
             self._drift = [noted for each in found for noted in each.noted]
             self._ledger.add_drift(self.run, [(n.change, n.on_drift) for n in self._drift])
@@ -184,7 +180,7 @@ class Journal:
 
     def note_profiles(self, found: Sequence[SourceDrift]) -> None:
         """All is committed: the next run's files are compared with those of this one."""
-        with self._history():
+        with history():
             for each in found:
                 name, pipeline = each.source.name, self._pipeline.name
                 self._ledger.add_profile(self.run, pipeline, name, each.profile, each.files)
@@ -214,8 +210,8 @@ class Journal:
         taken = [task for task in stage.tasks if task.decision is Decision.TAKEN]
         for task in stage.tasks:
             if task.key in by_key:
-                self._note_task(stage, task, by_key[task.key])
-        self._write_tasks()
+                self._tasks.add(stage.name, task, by_key[task.key])
+        self._tasks.write()
         result = StageResult(
             name=stage.name,
             status=status,
@@ -230,7 +226,7 @@ class Journal:
         self._outputs += outputs
         counts = rejects.count(self._rejects, stage.name) if self._rejects else {}
         position, columns = len(self._stages) - 1, _ledger_stage(result, receipts)
-        with self._history():
+        with history():
             self._ledger.add_stage(self.run, position, columns, rows, outputs, counts)
         if status == "succeeded":
             self.tell(
@@ -247,12 +243,12 @@ class Journal:
         """The run ended; the result. `settled` are the mended records that went through."""
         with signals_held_back(is_last=True):
             if settled:
-                with self._history():
+                with history():
                     self._ledger.settle(self.run, (each.origin for each in settled))
             return self._end(status, error, len(settled))
 
     def _end(self, status: str, error: StagepipeError | None, mended: int) -> RunResult:
-        self._write_tasks()
+        self._tasks.write()
         rows = self._total()
         not_started = [
             StageResult(stage.name, "not started")
@@ -273,7 +269,7 @@ class Journal:
             seconds=time.monotonic() - self._begin,
             error=error,
         )
-        with self._history():
+        with history():
             self._ledger.end_run(
                 self.run,
                 status,
@@ -310,41 +306,6 @@ class Journal:
     def _relative(self, path: Path) -> str:
         folder = self._pipeline.folder
         return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
-
-    def _note_task(self, stage: StagePlan, task: Task, result: Receipt | Failure) -> None:
-        place = stage.name, task.chunk.index
-        if place in self._noted:
-            return
-        self._noted.add(place)
-        is_receipt = isinstance(result, Receipt)
-        self._unwritten.append(
-            {
-                "stage": stage.name,
-                "chunk": task.chunk.index,
-                "source": task.chunk.source,
-                "key": task.key,
-                "decision": str(task.decision) if is_receipt else "failed",
-                "reason": task.reason,
-                "receipt": result if isinstance(result, Receipt) else None,
-                "error": result.message if isinstance(result, Failure) else None,
-            }
-        )
-        if len(self._unwritten) >= BATCH_TASKS:
-            self._write_tasks()
-
-    def _write_tasks(self) -> None:
-        unwritten, self._unwritten = self._unwritten, []
-        if unwritten:
-            with self._history():
-                self._ledger.add_tasks(self.run, unwritten)
-
-    @contextmanager
-    def _history(self) -> Iterator[None]:
-        """Write to the ledger. One that cannot be written costs history, never the run."""
-        try:
-            yield
-        except LedgerError as error:
-            log.error("%s; this run's history is incomplete", error.message)
 
 
 def new_run_id() -> str:

@@ -113,6 +113,12 @@ CASES = (
         ((3, "unclosed_quote"),),
     ),
     Case(
+        "a quote that nothing closes, and a quoted value in the next record",
+        around(b'2,"word,1.50\n4,"word",1.50\n'),  # one reject has both, as nothing parts them
+        (ONE, THREE),
+        ((3, "unclosed_quote"),),
+    ),
+    Case(
         "backslashes before quotes",
         around(b'2,"5\\" nails",1.50\n'),
         (ONE, row(2, '5" nails'), THREE),

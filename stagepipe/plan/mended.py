@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from stagepipe.declare import Pipeline
@@ -72,10 +73,10 @@ def find_mended(pipeline: Pipeline, sources: Sequence[SourceFiles]) -> MendedPla
     """The mended records that a run takes now; `sources` have the files that it reads. Raises
     StagepipeError where the records are damaged, InputError where they are gone."""
     store = store_of(pipeline)
-    current = store.current()
+    files = {(printable(s.name), printable(f.path)): f for s in sources for f in s.files}
+    current = current_of(pipeline, files)
     if not current:
         return NOTHING
-    files = {(printable(s.name), printable(f.path)): f for s in sources for f in s.files}
     names = {printable(source.name) for source in sources}
     held, at_rest = held_files(pipeline), store.resting()
     taken, resting, in_table, left_out = [], [], [], Counter[str]()
@@ -103,6 +104,21 @@ def find_mended(pipeline: Pipeline, sources: Sequence[SourceFiles]) -> MendedPla
     )
 
 
+def current_of(
+    pipeline: Pipeline, files: Mapping[tuple[str, str], InputFile]
+) -> dict[Origin, Mended]:
+    """For each record that was mended the text that counts: the last one for its file as that is
+    now, among these `files`; where there is none, the last one. Raises StagepipeError."""
+    found = {}
+    for origin, versions in store_of(pipeline).current().items():
+        file, chosen = files.get(origin[:2]), versions[-1]
+        if file is not None and len(versions) > 1:
+            same = (v for v in versions if is_same(pipeline.folder, file, v.origin_file))
+            chosen = next(same, chosen)
+        found[origin] = chosen
+    return found
+
+
 def _notes(left_out: Counter[str]) -> Iterator[str]:
     for why, records in left_out.most_common(FEW):
         what = "1 mended record is" if records == 1 else f"{records} mended records are"
@@ -126,7 +142,10 @@ def why_left_out(
     if file is None and was.file.path not in held:
         return f"{origin.file} is no longer there"
     if file is not None and not is_same(pipeline.folder, file, was):
-        return f"{origin.file} is another file now"
+        return (
+            f"{origin.file} is another file now than the one that they were mended for: look at "
+            "the rejects of this one, or bring that one back"
+        )
     if file is None and held[was.file.path] != (was.file.size, was.file.mtime_ns):
         return f"the table holds the rows of another {origin.file}"
     return shown_before(pipeline, mended.record.stage)
@@ -158,9 +177,15 @@ def is_same(folder: Path, file: InputFile, was: OriginFile) -> bool:
     if (file.size, file.member) != (was.file.size, was.file.member):
         return False
     try:
-        return file_sha256(folder / file.on_disk) == was.sha256
+        return _sha256(folder, file) == was.sha256
     except OSError:
         return False
+
+
+@lru_cache(maxsize=1024)
+def _sha256(folder: Path, file: InputFile) -> str:
+    """The digest of a file as it is now: many records may be of one. Raises OSError."""
+    return file_sha256(folder / file.on_disk)
 
 
 def _segments(

@@ -304,12 +304,17 @@ class Ledger(DriftTables):
         )
 
     def sources(self, run: str) -> list[Row]:
-        """What each source gave: files, records, rows, rejects (of steps too) and bytes."""
+        """What each source gave: files, records, rows (without those that repeat a value which
+        has to be unique), rejects (of steps too) and bytes."""
         of_sources = "CASE WHEN NOT is_mended THEN path END" if self._version > 4 else "path"
         return self._rows(
             f"SELECT source, count(DISTINCT {of_sources}) AS files, "  # noqa: S608
             'sum("end" - start) AS bytes, '
-            "sum(records) AS records, sum(rows) AS rows, "
+            "sum(records) AS records, "
+            # Duplicates are left out after the files are read. A reject of a step has no column.
+            "sum(rows) - (SELECT coalesce(sum(records), 0) FROM rejects WHERE reason = 'unique' "
+            'AND "column" IS NOT NULL AND rejects.run = files.run '
+            "AND rejects.source = files.source) AS rows, "
             # Of a run that failed the rejects of steps may not have been collected.
             "max(sum(rejected), (SELECT coalesce(sum(records), 0) FROM rejects "
             "WHERE rejects.run = files.run AND rejects.source = files.source)) AS rejected, "

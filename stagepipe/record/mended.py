@@ -114,14 +114,17 @@ class MendedStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def current(self) -> dict[Origin, Mended]:
-        """For each record that was mended the text that counts. Raises StagepipeError."""
-        found = {}
+    def current(self) -> dict[Origin, tuple[Mended, ...]]:
+        """For each record that was mended the text that counts; of one whose file had other content
+        in between, one for each content, the last one last. Raises StagepipeError."""
+        found: dict[Origin, dict[str, Mended]] = {}
         for file in self.files():
             for number in range(len(file.records)):
                 mended = Mended(file, number)
-                found[mended.origin] = mended
-        return found
+                of_record = found.setdefault(mended.origin, {})
+                of_record.pop(mended.origin_file.sha256, None)
+                of_record[mended.origin_file.sha256] = mended
+        return {origin: tuple(of_record.values()) for origin, of_record in found.items()}
 
     def files(self) -> Iterator[MendedFile]:
         """All files, in the order in which they came. Raises StagepipeError."""

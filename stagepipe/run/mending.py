@@ -8,6 +8,7 @@ rests from then on, or is taken up again, and the run plans anew with what it ha
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from stagepipe.plan.planner import Plan
 from stagepipe.record import rejects
 from stagepipe.record.mended import Mended, Origin
 from stagepipe.record.returning import origin_of
+
+log = logging.getLogger("stagepipe")
 
 
 class PlanAgain(Exception):  # noqa: N818 - nothing went wrong
@@ -68,6 +71,7 @@ class Mending:
                 wanted.discard(each.mark)
         if wanted != rest:
             store = store_of(pipeline)
+            _tell(len(wanted - rest), len(rest - wanted))
             others = store.resting() - {each.mark for each in known.values()}
             store.rest(others | wanted)
             raise PlanAgain("other mended records are to be taken than were planned")
@@ -94,6 +98,19 @@ class Mending:
         """The mended records that are among the table's rows, or were dropped on their way."""
         mended = self.plan.mended
         return [*mended.held, *(each for each in mended.taken if each.origin not in self.failed)]
+
+
+def _tell(resting: int, taken: int) -> None:
+    """Say what is to rest from now on, and what is taken up again."""
+    if resting:
+        log.warning(
+            "%s from now on: the records in whose place they stood are right as they stand in "
+            "their files now, or are no longer there",
+            "1 mended record rests" if resting == 1 else f"{resting} mended records rest",
+        )
+    if taken:
+        what = "1 mended record is" if taken == 1 else f"{taken} mended records are"
+        log.warning("%s taken up again: the record itself is rejected again", what)
 
 
 def _rejected(

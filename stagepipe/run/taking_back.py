@@ -22,6 +22,7 @@ from stagepipe.plan.appending import leave_out
 from stagepipe.plan.detecting import HEAD_BYTES, work_of_file
 from stagepipe.plan.files import find_files
 from stagepipe.plan.mended import (
+    current_of,
     held_files,
     is_same,
     path_of,
@@ -81,7 +82,8 @@ class Desk:
         self._readings = ledger.last_readings(self._pipeline.name)
         self._stages = ledger.stages(run["run"])
         self._store = store_of(self._pipeline)
-        self._current = self._store.current()
+        held = {(name, path): f for path, f in self._skipped.items() for name in self._sources}
+        self._current = current_of(self._pipeline, {**held, **self._read})
         self._failed = self._store.outcomes()
         self._sha256: dict[str, str] = {}
 

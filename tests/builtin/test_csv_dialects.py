@@ -272,7 +272,7 @@ OPEN = 'a,b\n1,x\n2,"y\n'
         (OPEN + "3,z\n" * 9 + "4\n" + "5,w\n" * 6, 7, '2,"y\n' + "3,z\n" * 9 + "4"),
         (OPEN + "3,z\n" * 10 + "4\n", 11, '2,"y'),
         (OPEN + '3,""\n' * 6 + '4,""z""\n', 8, '2,"y'),
-        (OPEN + '"3",z\n' * 9, 0, None),
+        (OPEN + '"3",z\n' * 9, 9, '2,"y\n"3",z'),
         ('a,b\n1,x\n2,"y\r\n' + "3,z\r\n" * 6, 7, '2,"y'),
         ('a,b\n1,x\n"1\n2","y\n' + "3,z\n" * 6, 7, '"1\n2","y'),
     ],
@@ -282,9 +282,6 @@ def test_reading_goes_on_after_a_quote_that_nothing_closes(tmp_path, body, taken
     """At the first line from which on ten look right, or all with six delimiters; where another
     quote closes it, that is the record's end."""
     result = read(body, **options)
-    if raw is None:
-        assert "unclosed_quote" not in {reject.reason for reject in result.rejects}
-        return
     opened = [reject for reject in result.rejects if reject.reason == "unclosed_quote"]
     assert [reject.raw.decode() for reject in opened] == [raw]
     assert result.table.num_rows == taken

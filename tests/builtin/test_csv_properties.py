@@ -212,6 +212,7 @@ def plausible_bodies(draw, columns, options, is_trailing):
     end = draw(st.sampled_from((b"\n", b"\n", b"\r\n", b"\r")))
     is_clean = draw(st.booleans())
     is_bare = draw(st.sampled_from((False, False, False, True)))
+    is_open = False  # whether the record before has a quote that a quoted value here may close
     records = []
     for _ in range(draw(st.integers(0, 14 if is_bare else 6))):
         fields = []
@@ -227,7 +228,15 @@ def plausible_bodies(draw, columns, options, is_trailing):
             elif draw(st.sampled_from((must, must, must, True))):
                 field = mark + field.replace(mark, draw(doubled)) + mark if mark else field
             fields.append(field)
-        if is_bare and draw(st.integers(0, 5)) == 0:
+        if is_open:
+            words = (b"x", b"x y", b"", b" ", delimiter + b"x")
+            fields[draw(st.integers(0, len(columns) - 1))] = (
+                mark + draw(st.sampled_from(words)) + mark
+            )
+        is_open = bool(mark) and not is_clean and draw(st.integers(0, 5)) == 0
+        if is_open:
+            fields[draw(st.integers(0, len(columns) - 1))] = mark + b"x"
+        elif is_bare and draw(st.integers(0, 5)) == 0:
             fields[draw(st.integers(0, len(columns) - 1))] = mark + b"x" + end
         elif not is_clean and draw(st.integers(0, 3)) == 0:
             stray = draw(st.sampled_from((mark, mark, b"a" + mark, b"")))
@@ -578,7 +587,9 @@ def test_the_slow_path_agrees_with_what_the_fast_one_takes(case):
     alone = dialect.structure.survey(data[start:])
     assert (survey.is_even, survey.lines) == (alone.is_even, alone.lines)
     assert survey.records == alone.records or not survey.is_even
-    records, _, is_even = survey
+    records, _, is_even, has_inner_ends = survey
+    if has_inner_ends and dialect.structure.has_torn(data, start):
+        return
     table = parsing.typed_table(data, start, layout, dialect)
     if table is None or not is_even or table.num_rows != records:
         return

@@ -436,6 +436,53 @@ def test_a_quote_that_nothing_closes_takes_no_row_with_it_in_silence(body, wante
     assert result.records == result.table.num_rows + 1
 
 
+@pytest.mark.parametrize(
+    "torn",
+    [
+        '1,"x,y\n2,"z"',
+        '1,"x\r2,"z",y',
+        '"1\n"2","z"',
+        '1,"x\n2, "z"',
+        '"a,1\nb,", c"',
+    ],
+)
+@pytest.mark.parametrize(
+    "others", [[], ["7,z\n"] * 9, ['7,"y\nz"\n'] * 9, ['7,"y\nz"\n', '8,9"\n'] * 9]
+)
+def test_two_records_that_a_quote_made_one_are_no_row(torn, others):
+    """Also where the number of fields comes out, and among others with lines or with quotes."""
+    data = "k,m\n" + "".join(others) + torn + "\n" + "".join(others)
+    result = read(data, TableSpec(columns(k=TEXT, m=TEXT)))
+    (reject,) = result.rejects
+    assert (reject.reason, reject.value, reject.raw) == ("unclosed_quote", None, torn.encode())
+    assert result.table.num_rows == 2 * len(others)
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ('1,"x\ny"\n', ("1", "x\ny")),
+        ('1,"x\ny" \t\n', ("1", "x\ny \t")),
+        ('1,"x""\ny"\n', ("1", 'x"\ny')),
+        ('1,"x,y"z\n', ("1", "x,yz")),
+        ('a",",\n"\n', ('a"', ",\n")),
+        ('"x\n,",y"z\n', ("x\n,", 'y"z')),
+        ('"x\ny",8"\n', ("x\ny", '8"')),
+    ],
+)
+def test_lines_in_quotes_are_no_sign_of_two_records(record, expected):
+    """Nor is a quote in the middle of a field, or text behind a closing one in a single line."""
+    result = read("k,m\n" + record, TableSpec(columns(k=TEXT, m=TEXT)))
+    assert rows(result) == [expected]
+
+
+def test_a_header_that_is_made_of_two_records_makes_a_dead_letter():
+    """Its names would be none."""
+    spec = TableSpec(columns(k=TEXT), extra_columns="ignore")
+    with pytest.raises(DeadSegment, match="quote that nothing closes"):
+        read('k,"m\n1,"x"\n', spec)
+
+
 def test_what_looks_like_a_bom_in_the_body_is_a_value():
     """A parser drops it at the start of what it gets, and that may be any record of a file."""
     spec = TableSpec(columns(a=TEXT))

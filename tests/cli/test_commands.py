@@ -57,6 +57,19 @@ def test_the_whole_way_by_json(project) -> None:
     assert reject["raw"] == "three,drei"
 
 
+def test_duplicates_are_no_rows_of_their_source(project) -> None:
+    """Each record of a source is a row or a reject, also where a value may stand only once."""
+    text = (project.folder / "pipeline.toml").read_text()
+    project.write(
+        "pipeline.toml",
+        text.replace('word = "string"', "word = { type = 'string', unique = true }"),
+    )
+    project.write("a.csv", "id,word\n1,one\n2,two\nthree,drei\n4,one\n")
+    project.run("run", "-q")
+    (source,) = project.json("show")["sources"]
+    assert (source["records"], source["rows"], source["rejected"]) == (4, 2, 2)
+
+
 def test_the_whole_way_for_people(project) -> None:
     """The same commands without --json say what happened and where things lie."""
     done = project.run("run")

@@ -258,6 +258,42 @@ def test_the_same_text_for_a_file_that_changed_since(letters: Any) -> None:
     assert once(ids(letters)) == [1, 2, 3, 4, 5, 6, 10, 11, 12]
 
 
+def test_a_file_that_comes_back_has_its_own_mended_records_again(letters: Any) -> None:
+    """Whatever was mended for another content under its name in between."""
+    back(letters, mended(letters, letters.run(), *BOTH))
+    other = BAD.replace("one", "eno")
+    for content, words in ((other, ["eno", "zwei", "vier"]), (BAD, ["one", "two", "four"])) * 2:
+        letters.write("landing/a.csv", content)
+        result = letters.run()
+        if content == other and statuses(letters, result) == ["open", "open"]:
+            german = (("\nx2,two", "\n2,zwei"), ("\nx4,four", "\n4,vier"))
+            assert back(letters, mended(letters, result, *german)).settled == 2
+        table = pl.read_parquet(letters.root / "out/letters/*.parquet").sort("id")
+        assert table["id"].to_list() == [1, 2, 3, 4, 5, 10, 11, 12]
+        assert table.filter(pl.col("id").is_in([1, 2, 4]))["word"].to_list() == words
+
+
+def test_what_rests_is_told(letters: Any, caplog: Any) -> None:
+    """Once, by the run in which it begins to; and so is what is taken up again."""
+    back(letters, mended(letters, letters.run(), *BOTH))
+    declared = (letters.root / "pipeline.toml").read_text()
+    for pattern, told in (
+        ('"string"', "2 mended records rest from now on"),
+        ('"string"', None),
+        (None, "2 mended records are taken up again"),
+        (None, None),
+    ):
+        text = (
+            declared.replace('id = { type = "int64"', f"id = {{ type = {pattern}")
+            if pattern
+            else declared
+        )
+        letters.write("pipeline.toml", text)
+        caplog.clear()
+        assert letters.run().error is None
+        assert (told in caplog.text) if told else ("mended" not in caplog.text)
+
+
 def test_what_follows_over_all_rows_is_made_again(project: Any) -> None:
     """An aggregate counts the mended records with all others; their parts alone are made."""
     stages = """

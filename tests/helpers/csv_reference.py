@@ -72,12 +72,14 @@ class Text:
 
 @dataclass(frozen=True)
 class Record:
-    """`fields` is None when a quote is not closed, and `opening` where that stands."""
+    """`fields` is None when a quote is not closed, and `opening` where that stands. `is_torn` when
+    it seems to be made of two."""
 
     start: int
     end: int
     fields: list[str] | None
     opening: int = 0
+    is_torn: bool = False
 
 
 @dataclass
@@ -166,6 +168,8 @@ def _record(text: str, begin: int, stop: int, rules: Rules) -> Record:
     fields, field, state = [], "", "start"
     escape = "" if rules.escape == rules.quote else rules.escape
     position = opening = begin
+    closed_at: list[tuple[int, int]] = []  # of each field in quotes: where it opens, and closes
+    bounds = [begin]
     while position < stop:
         character = text[position]
         if escape and character == escape and position + 1 < stop:
@@ -181,11 +185,13 @@ def _record(text: str, begin: int, stop: int, rules: Rules) -> Record:
                 position += 1
             else:
                 state = "bare"
+                closed_at.append((opening, position))
         elif character in ENDS:
             break
         elif text.startswith(rules.delimiter, position, stop):
             fields.append(field)
             field, state = "", "start"
+            bounds += [position, position + len(rules.delimiter)]
             position += len(rules.delimiter) - 1
         elif state == "start" and character == rules.quote:
             state, opening = "quoted", position
@@ -195,7 +201,28 @@ def _record(text: str, begin: int, stop: int, rules: Rules) -> Record:
         position += 1
     if state == "quoted":
         return Record(begin, stop, None, opening)
-    return Record(begin, position, [*fields, field])
+    bounds.append(position)
+    texts = [text[bounds[n] : bounds[n + 1]].rstrip(" \t") for n in range(0, len(bounds), 2)]
+    is_torn = any(
+        _is_torn(text, opening, closing, dict(zip(bounds[::2], texts, strict=True)), rules)
+        for opening, closing in closed_at
+    )
+    return Record(begin, position, [*fields, field], is_torn=is_torn)
+
+
+def _is_torn(text: str, opening: int, closing: int, fields: dict[int, str], rules: Rules) -> bool:
+    """Whether the quote that closes a field was meant to open one of another record. `fields` has
+    each field's text by where it begins, without blanks behind it."""
+    inside = text[opening + 1 : closing]
+    if not any(end in inside for end in ENDS):
+        return False
+    if len(fields[opening]) > closing + 1 - opening:
+        return True
+    stands_like_opening = inside.endswith((rules.delimiter, *ENDS))
+    later = [field for begin, field in fields.items() if begin > opening]
+    return stands_like_opening and any(
+        field.endswith(rules.quote) and not field.startswith(rules.quote) for field in later
+    )
 
 
 def _before_end(text: str, stop: int) -> int:
@@ -374,7 +401,7 @@ class File:
     def row(self, record: Record) -> tuple[tuple[Any, ...], list[Fault]]:
         """The values of a record, or what is wrong with it."""
         there, width, is_void = self.positions()
-        if record.fields is None:
+        if record.fields is None or record.is_torn:
             return (), [(None, None, "unclosed_quote")]
         is_long = is_void and trimmed(record.fields[-1], self.rules) not in (
             "",

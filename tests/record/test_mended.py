@@ -28,9 +28,9 @@ def test_what_was_kept_is_found_again(tmp_path: Path) -> None:
     first, second = store.files()
     assert (first.source, first.files, first.records) == ("acme", (ONE, TWO), RECORDS)
     current = store.current()
-    assert {origin: mended.mark for origin, mended in current.items()} == {
-        Origin("acme", "in/\\xff.csv", 7): (first.id, 0),
-        Origin("acme", "in/b.csv", 9): (second.id, 0),
+    assert {origin: [each.mark for each in found] for origin, found in current.items()} == {
+        Origin("acme", "in/\\xff.csv", 7): [(first.id, 0)],
+        Origin("acme", "in/b.csv", 9): [(second.id, 0)],
     }
     assert store.data(first.id).read_bytes() == DATA
     origins = origins_of(store.data(first.id))

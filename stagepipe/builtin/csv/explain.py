@@ -86,7 +86,7 @@ def records_of(
     def texts() -> Iterator[str]:
         for span in found:
             spans.append(span)
-            if span.is_closed:
+            if span.is_closed and not structure.is_torn(data, span):
                 yield data[span.start : span.end].decode("utf-8", errors)
 
     for fields in structure.fields(texts()):

@@ -55,7 +55,7 @@ def top(head: bytes, structure: Structure, margins: Margins) -> Top:
         raise DeadSegment("the file is empty: not even a header stands in it")
     if not spans:
         raise DeadSegment("the file holds blank lines only: there is no header")
-    if not is_closed:
+    if not is_closed or any(structure.is_torn(head, span) for span in spans):
         raise DeadSegment("the header has a quote that nothing closes")
     if len(spans) < margins.header_records:
         raise DeadSegment(

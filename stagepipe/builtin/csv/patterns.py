@@ -14,13 +14,15 @@ from typing import NamedTuple
 class Patterns(NamedTuple):
     """`record` matches one whole record, `strict` one with quotes around whole fields only, `field`
     one field with its three texts (in quotes, behind these, without any), `fields_before` all
-    fields of a record that others follow, `gap` what may stand between records."""
+    fields of a record that others follow, `gap` what may stand between records. `sound` matches
+    many records of which none looks torn (see `Structure.is_torn`), for marks of one byte."""
 
     record: re.Pattern[bytes]
     strict: re.Pattern[bytes]
     field: re.Pattern[bytes]
     fields_before: re.Pattern[bytes]
     gap: re.Pattern[bytes]
+    sound: re.Pattern[bytes]
 
 
 def patterns(delimiter: bytes, quote: bytes, escape: bytes, comment: bytes) -> Patterns:
@@ -31,8 +33,12 @@ def patterns(delimiter: bytes, quote: bytes, escape: bytes, comment: bytes) -> P
         field = rb"(?>%b%b%b%b|(?!%b)%b)" % (mark, inner, mark, bare, mark, bare)
         texts = rb"%b(%b)%b(%b)|(?!%b)(%b)" % (mark, inner, mark, bare, mark, bare)
         whole = rb"(?>%b%b%b|(?:(?!%b|%b)[^\r\n])*+)" % (mark, inner, mark, mark, between)
+        one_line = rb"%b[^%b\r\n]*+(?:%b%b[^%b\r\n]*+)*+%b%b" % (*[mark] * 6, bare)
+        lines = rb"%b%b(?<![\r\n%b])%b(?=[\r\n%b]|\Z)" % (mark, inner, between, mark, between)
+        sound = rb"(?>%b|%b|(?!%b)%b)" % (one_line, lines, mark, bare)
     else:
         field, texts, whole = bare, rb"()()(%b)" % bare, bare
+        sound = bare
     gap = rb"[\r\n]*+"
     if comment:
         gap = rb"(?:[\r\n]++|%b[^\r\n]*+)*+" % re.escape(comment)
@@ -42,6 +48,7 @@ def patterns(delimiter: bytes, quote: bytes, escape: bytes, comment: bytes) -> P
         field=_compiled(texts),
         fields_before=_compiled(rb"(?:%b%b)*+" % (field, between)),
         gap=_compiled(gap),
+        sound=_compiled(rb"(?:%b(?:%b%b)*+(?:[\r\n]++|\Z))*+" % (sound, between, sound)),
     )
 
 

@@ -27,8 +27,8 @@ PLAIN = Structure(b",", b'"')
 @dataclass(frozen=True, slots=True)
 class Copy:
     """Records in plain form. `structure` is theirs; each begins at one of `starts` and is copied
-    from one of `spans`; `unclosed` are those that have no plain form. `is_sound` says whether
-    counting otherwise found as many."""
+    from one of `spans`; `unclosed` are those that have no plain form, as a quote is not closed or
+    closed by another's. `is_sound` says whether counting otherwise found as many."""
 
     data: bytes
     structure: Structure
@@ -55,7 +55,7 @@ def plain_copy(data: bytes, start: int, structure: Structure, width: int) -> Cop
     for span in structure.spans(data, start, width):
         is_sound &= _is_gap(data[before : span.start], structure.comment)
         before = span.end
-        if not span.is_closed:
+        if not span.is_closed or structure.is_torn(data, span):
             counted += count_by_marks(data, since, span.start, structure)
             since = span.end
             unclosed.append(span)

@@ -226,6 +226,8 @@ def _read(
     before = count_lines(data[:start])
     lines = survey.lines + before
     is_promising = survey.is_even and not is_known_to_be_bad(layout, dialect)
+    if is_promising and survey.has_inner_ends:
+        is_promising = not structure.has_torn(data, start)
     table = typed_table(data, start, layout, dialect) if is_promising else None
     if table is not None and table.num_rows != survey.records:
         table = None

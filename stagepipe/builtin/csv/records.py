@@ -7,6 +7,7 @@ which are. Only where quotes stand elsewhere than around whole fields are single
 from __future__ import annotations
 
 import codecs
+from bisect import bisect_left
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -57,14 +58,16 @@ def records_by_line(data: bytes, start: int, structure: Structure, width: int) -
     )
     odd: dict[int, Span] = {}
     inside: list[int] = []  # lines that are within a record that began before them
-    after = 0
-    for index, offset in zip(special, begins.gather(special), strict=True):
+    after, is_ascii = 0, data.isascii()
+    view, offsets = memoryview(data), _numbers(begins)
+    for index in special:
         if index < after:
             continue
-        span = next(structure.spans(data, offset, width))
-        after = int(begins.search_sorted(span.end))
+        span = next(structure.spans(data, offsets[index], width))
+        after = bisect_left(offsets, span.end, index + 1)
         is_regular = span.is_closed and structure.is_strict(data, span)
-        if not (is_regular and is_text(data, span.start, span.end)):
+        is_text = is_ascii or _end_of_text(view[span.start : span.end]) is None
+        if not (is_regular and is_text):
             odd[index - len(inside)] = span
         inside += range(index + 1, after)
     return Records(without(lines, inside), odd)
@@ -73,6 +76,12 @@ def records_by_line(data: bytes, start: int, structure: Structure, width: int) -
 def is_text(data: bytes, start: int, end: int) -> bool:
     """Whether the bytes from `start` to `end` are UTF-8."""
     return data.isascii() or _end_of_text(memoryview(data)[start:end]) is None
+
+
+def _numbers(series: pl.Series) -> memoryview:
+    """A series of whole numbers, for looking at one after the other, and without a copy."""
+    kept = series.rechunk().to_arrow()
+    return memoryview(kept.buffers()[1]).cast("q")[kept.offset : kept.offset + len(kept)]
 
 
 def _end_of_text(view: memoryview) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 BOM = b"\xef\xbb\xbf"
 _BLANK_LINE = r"\n[\r\n]"
+_END = re.compile(rb"[\r\n]")
 
 
 class Span(NamedTuple):
@@ -39,12 +41,14 @@ class Span(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """What counting tells of some bytes: their records, the physical lines that end in them, and
-    whether their quotes are even in number, so that each one that opens is closed."""
+    """What counting tells of some bytes: their records, the physical lines that end in them,
+    whether their quotes are even in number, so that each one that opens is closed, and whether
+    lines end between quotes."""
 
     records: int
     lines: int
     is_even: bool
+    has_inner_ends: bool
 
 
 @dataclass(frozen=True)
@@ -86,14 +90,16 @@ class Structure:
             if not before.is_even:
                 return self.survey(data[start:])
             both = self.survey(data)  # a second look at the header is cheaper than a copy
-            return Survey(both.records - before.records, both.lines - before.lines, both.is_even)
+            return both._replace(
+                records=both.records - before.records, lines=both.lines - before.lines
+            )
         if not self._has_plain_ends(data):
             pieces = data.split(self.quote) if self.quote else [data]
             # Quoted text may look like record ends: one byte that does not stands for it.
             outside = b"x".join(pieces[::2]).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
             whole = outside.split(b"\n")
-            records = len(whole) - whole.count(b"")
-            return Survey(records, count_lines(data), len(pieces) % 2 == 1)
+            records, lines = len(whole) - whole.count(b""), count_lines(data)
+            return Survey(records, lines, len(pieces) % 2 == 1, lines >= len(whole))
         unfinished = bool(data) and not data.endswith(b"\n")
         # Two quotes with no record end between them are a quoted field, or a doubled quote.
         skeleton = only(data, b"\n" + self.quote)
@@ -101,10 +107,10 @@ class Structure:
         if self.quote:
             skeleton = skeleton.replace(self.quote * 2, b"")
         if not self.quote or self.quote not in skeleton:
-            return Survey(lines + unfinished, lines, True)
+            return Survey(lines + unfinished, lines, True, False)
         pieces = skeleton.split(self.quote)
         ends = sum(piece.count(b"\n") for piece in pieces[::2])
-        return Survey(ends + unfinished, lines, len(pieces) % 2 == 1)
+        return Survey(ends + unfinished, lines, len(pieces) % 2 == 1, ends < lines)
 
     def spans(self, data: bytes, start: int = 0, width: int = 0) -> Iterator[Span]:
         """The records from a record boundary on, exactly, one after the other. With the number of
@@ -127,15 +133,54 @@ class Structure:
 
     def split(self, record: bytes) -> list[bytes]:
         """The fields of a record that is closed."""
-        fields, start = [], 0
+        quote, escape = self.quote, self.escape
+        return [
+            unescaped(inner, quote, escape) + unescaped(behind + bare, b"", escape)
+            for inner, behind, bare in self._texts(record)
+        ]
+
+    def is_torn(self, data: bytes, span: Span) -> bool:
+        """Whether a record that is closed is made of two, as its quotes tell: the one that closes
+        a field of several lines was meant to open a field of the second (see the docs)."""
+        record = data[span.start : span.end]
+        if not self.quote or self.quote not in record or not _END.search(record):
+            return False
+        seems_open = False
+        for inner, behind, bare in self._texts(record):
+            if seems_open and bare.rstrip(b" \t").endswith(self.quote):
+                return True
+            if _END.search(inner):
+                if behind.strip(b" \t"):
+                    return True
+                seems_open |= inner.endswith((self.delimiter, b"\n", b"\r"))
+        return False
+
+    def has_torn(self, data: bytes, start: int) -> bool:
+        """Whether there is such a record from `start` on. Only for marks of one byte."""
+        view = view_of(data, start)
+        if self.is_regular(view, self.quotes(view)):
+            return False
+        while True:
+            # Nearly all records show at first sight that they are sound.
+            sound = self.patterns.sound.match(data, start)
+            span = next(self.spans(data, sound.end() if sound else start), None)
+            if span is None or not span.is_closed:
+                return False
+            if self.is_torn(data, span):
+                return True
+            start = span.end
+
+    def _texts(self, record: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+        """Of each field of a record that is closed what stands in quotes, what behind these, and
+        what stands there without any."""
+        start = 0
         while True:
             found = self.patterns.field.match(record, start)
             assert found is not None, "a record that is not closed"
             inner, behind, bare = found.groups(b"")
-            inner = unescaped(inner, self.quote, self.escape)
-            fields.append(inner + unescaped(behind + bare, b"", self.escape))
+            yield inner, behind, bare
             if found.end() == len(record):
-                return fields
+                return
             start = found.end() + len(self.delimiter)
 
     def places(self, data: bytes, start: int, rows: int) -> pa.Table | None:

@@ -80,6 +80,7 @@ def to_plain(plan: Plan) -> dict[str, Any]:
             for source in plan.sources
         ],
         "skipped": [{"file": f.path, "reason": _why_skipped(plan)} for f in plan.skipped],
+        "unsettled": [file.path for file in plan.unsettled],
         "chunks": [_chunk_object(chunk) for chunk in plan.chunks],
         "limits": {name: limit.max_concurrent for name, limit in limits.items()},
     }
@@ -143,6 +144,7 @@ def lines(plan: Plan, *, is_long: bool) -> Iterator[str]:
     yield ""
     yield from _source_lines(plan)
     yield from _skipped_lines(plan, is_long)
+    yield from _unsettled_lines(plan, is_long)
     if is_long:
         yield from (f"  {line}" for line in detected_lines(_detected(plan)))
         yield from ("", *_chunk_lines(plan))
@@ -185,6 +187,17 @@ def _skipped_lines(plan: Plan, is_long: bool) -> Iterator[str]:
         yield f"  skipped {count(len(plan.skipped), 'file')}: {_why_skipped(plan)}"
     if is_long:
         yield from (f"    {shown(file.path)}" for file in plan.skipped)
+
+
+def _unsettled_lines(plan: Plan, is_long: bool) -> Iterator[str]:
+    """The files that are left alone this time."""
+    for source in plan.sources:
+        if source.unsettled:
+            files = count(len(source.unsettled), "file")
+            age = duration(source.declared.settle)
+            yield f"  left alone {files} of {shown(source.name)}: changed less than {age} ago"
+        if is_long:
+            yield from (f"    {shown(file.path)}" for file in source.unsettled)
 
 
 def _detected(plan: Plan) -> Iterator[tuple[str, Mapping[str, Any]]]:

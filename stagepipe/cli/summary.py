@@ -119,7 +119,8 @@ def _work(result: RunResult, known: _Known) -> Iterator[str]:
     dead = f", {count(result.files_dead, 'dead letter')}" if result.files_dead else ""
     skipped = f", {number(result.files_skipped)} skipped" if result.files_skipped else ""
     read = f" ({size(known.bytes)})" if known.bytes else ""
-    yield wording.field("files", f"{number(result.files_read)} read{read}{skipped}{dead}")
+    young = f", {number(len(result.unsettled))} left alone" if result.unsettled else ""
+    yield wording.field("files", f"{number(result.files_read)} read{read}{skipped}{young}{dead}")
     made = sum(stage.made for stage in result.stages)
     taken = sum(stage.taken for stage in result.stages)
     is_done = result.error is None and not made

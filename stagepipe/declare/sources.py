@@ -213,6 +213,11 @@ class Source(Declared):
         json_schema_extra={"default": "0s"},
     )
     limits: tuple[StrictStr, ...] = Field((), description="Caps that it shares with others.")
+    settle: Seconds = Field(
+        0.0,
+        description="Files that were modified less than this long ago are left alone this time.",
+        json_schema_extra={"default": "0s"},
+    )
     max_inflation: Cap = Field(
         MAX_INFLATION, description="A packed file may hold at most so many times its size."
     )

@@ -7,7 +7,8 @@ import glob
 import os
 import re
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,11 +23,13 @@ CAPTURE = "{source}"
 
 @dataclass(frozen=True, slots=True)
 class SourceFiles:
-    """One source, with its name and its files in the order of their paths' bytes."""
+    """One source, with its name and its files in the order of their paths' bytes. `unsettled` are
+    those that are left alone this time, as somebody may still be writing them."""
 
     name: str
     declared: Source
     files: tuple[InputFile, ...]
+    unsettled: tuple[InputFile, ...] = ()
 
 
 def find_files(pipeline: Pipeline) -> tuple[SourceFiles, ...]:
@@ -37,14 +40,19 @@ def find_files(pipeline: Pipeline) -> tuple[SourceFiles, ...]:
     return found
 
 
-def look_for_files(pipeline: Pipeline) -> tuple[tuple[SourceFiles, ...], list[Fault]]:
-    """Every source with its files, as far as they were found, and what is wrong."""
+def look_for_files(
+    pipeline: Pipeline, now_ns: int | None = None
+) -> tuple[tuple[SourceFiles, ...], list[Fault]]:
+    """Every source with its files, as far as they were found, and what is wrong. `now_ns` is the
+    time in nanoseconds, by which files have settled or not."""
+    now_ns = time.time_ns() if now_ns is None else now_ns
     faults: list[Fault] = []
     found: list[SourceFiles] = []
     owners: dict[tuple[int, int], tuple[str, str]] = {}
     guard = Guard(pipeline)
     for index, source in enumerate(pipeline.sources):
         by_name: dict[str, list[InputFile]] = {}
+        unsettled: dict[str, list[InputFile]] = {}
         seen: dict[str, str] = {}
         for position, pattern in enumerate(source.files):
             location = ("source", index, "files", position)
@@ -80,12 +88,53 @@ def look_for_files(pipeline: Pipeline) -> tuple[tuple[SourceFiles, ...], list[Fa
                 owner, other = owners.setdefault(identity, (name, path))
                 if (owner, other) != (name, path):
                     faults.append(fault_at(pipeline, location, _twice(path, name, other, owner)))
+                if not is_settled(file, source.settle, now_ns):
+                    unsettled.setdefault(name, []).append(file)
+                    continue
                 by_name.setdefault(name, []).extend(members_of(pipeline.folder, file))
-        for name in sorted(by_name, key=os.fsencode):
-            files = tuple(sorted(by_name[name], key=lambda file: os.fsencode(file.path)))
-            found.append(SourceFiles(name, source, files))
+        for name in sorted({*by_name, *unsettled}, key=os.fsencode):
+            left_alone = _in_order(unsettled.get(name, ()))
+            found.append(SourceFiles(name, source, _in_order(by_name.get(name, ())), left_alone))
+        if unsettled and not by_name and not _may_be_idle(pipeline):
+            faults.append(fault_at(pipeline, ("source", index, "settle"), _all_young(unsettled)))
     faults += _same_names(pipeline, found)
     return tuple(found), faults
+
+
+def is_settled(file: InputFile, settle_seconds: float, now_ns: int) -> bool:
+    """Whether nobody has written to a file for that long. A file server's clock may be a little
+    ahead of ours, so that a file is as young when its time is as little to come; a file from
+    farther in the future says no more than that a clock was wrong."""
+    return abs(now_ns - file.mtime_ns) >= settle_seconds * 1e9
+
+
+def left_alone(source: SourceFiles) -> str:
+    """What is to be said of the files of a source that have not settled."""
+    files = source.unsettled
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    return (
+        f"left alone this time: {printable(files[0].path)}{more}, changed less than "
+        f"{source.declared.settle:g} s ago ('settle' of source {printable(source.name)!r})"
+    )
+
+
+def _in_order(files: Iterable[InputFile]) -> tuple[InputFile, ...]:
+    return tuple(sorted(files, key=lambda file: os.fsencode(file.path)))
+
+
+def _may_be_idle(pipeline: Pipeline) -> bool:
+    """Whether a run without any new file is right: where a table is appended to."""
+    sink = pipeline.stages[-1].sink
+    return sink is not None and sink.on_existing == "append"
+
+
+def _all_young(unsettled: Mapping[str, Sequence[InputFile]]) -> str:
+    files = [file for found in unsettled.values() for file in found]
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    return (
+        f"no file has settled yet: {printable(files[0].path)}{more} changed less than that long "
+        "ago; run again later"
+    )
 
 
 def _matches(folder: Path, pattern: str) -> Iterator[tuple[str, str]]:

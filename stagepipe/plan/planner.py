@@ -130,6 +130,11 @@ class Plan:
         )
 
     @property
+    def unsettled(self) -> tuple[InputFile, ...]:
+        """The files that are left alone this time, as somebody may still be writing them."""
+        return tuple(file for source in self.sources for file in source.unsettled)
+
+    @property
     def input_files(self) -> Iterator[InputFile]:
         """All files of all sources."""
         return (file for source in self.sources for file in source.files)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from stagepipe.declare import Errors
@@ -54,6 +54,12 @@ def dead_in_words(dead: Mapping[str, str]) -> str:
 
 def check_unchanged(folder: Path, files: Iterable[InputFile]) -> None:
     """The files are still those that were planned and read. Raises TaskError."""
+    for what in changed(folder, files):
+        raise TaskError(what, "nothing of this stage was committed: run again when the files rest")
+
+
+def changed(folder: Path, files: Iterable[InputFile]) -> Iterator[str]:
+    """What became of the files that are no longer those that were planned and read."""
     for file in files:
         try:
             status = os.stat(folder / file.on_disk)  # noqa: PTH116 - ten thousand times a run
@@ -63,10 +69,7 @@ def check_unchanged(folder: Path, files: Iterable[InputFile]) -> None:
             now = None
         if now != file:
             what = "is gone" if now is None else "changed"
-            raise TaskError(
-                f"{printable(file.path)} {what} since it was read",
-                "nothing of this stage was committed: run again when the files rest",
-            )
+            yield f"{printable(file.path)} {what} since it was read"
 
 
 def check_whole_files(receipts: Sequence[Receipt]) -> None:

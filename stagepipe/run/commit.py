@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -13,7 +14,10 @@ from stagepipe.plan.kept_values import unique_columns
 from stagepipe.plan.planner import StagePlan
 from stagepipe.plugins import Plugins
 from stagepipe.record.spool import Spool
+from stagepipe.run.barrier import changed
 from stagepipe.run.flush import STILL_STANDS, Appending, TablePlace
+
+log = logging.getLogger("stagepipe")
 
 
 class Commit:
@@ -44,10 +48,21 @@ class Commit:
                 unique, path = unique_columns(pipeline), spool.path(values)
                 appending = Appending(inputs, columns, tuple(extra), unique, values, path)
         self._place = place_of(pipeline, stage.name, appending)
+        self._folder = pipeline.folder
+        is_first = any(receipt.segments for receipt in receipts)
+        self._moved = () if is_first else tuple(dict.fromkeys(segment.file for segment in read))
 
     def do(self, plugins: Plugins) -> Output:
-        """Show the parts, which are on the disk. Raises RunError; then the old table stands."""
+        """Show the parts, which are on the disk. Raises RunError; then the old table stands.
+
+        A later stage goes on with what the first one read, also when its files are others by now:
+        the tables of one run belong together, and the next run reads the files as they are then.
+        """
         assert self._stage.sink is not None
+        for what in changed(self._folder, self._moved):
+            log.warning(
+                "%s: the tables of this run hold what was read; run again for what is new", what
+            )
         sink: Sink = plugins.sink(self._stage.sink.use)
         try:
             return sink.commit(self._parts, self._place, self._stage.work.sink_options)

@@ -17,6 +17,7 @@ from typing import Any
 from stagepipe import events
 from stagepipe.errors import Interrupted, StagepipeError
 from stagepipe.model import Decision, Failure, Output, Receipt, Rows, Task, printable
+from stagepipe.plan.files import left_alone
 from stagepipe.plan.planner import Plan, StagePlan
 from stagepipe.plan.work import Role
 from stagepipe.record import balance, rejects
@@ -98,6 +99,9 @@ class Journal:
         self._ledger.begin_run(self.run, name, path, self._jobs, files, self.replay_of)
         for note in self.plan.mended.notes:
             log.warning("%s", note)
+        for source in self.plan.sources:
+            if source.unsettled:
+                log.warning("%s", left_alone(source))
         self.tell(
             events.RunStarted,
             run=self.run,
@@ -265,6 +269,7 @@ class Journal:
             stages=(*self._stages, *not_started),
             outputs=tuple(self._outputs),
             rejects=self._relative(self._rejects) if self._rejects else None,
+            unsettled=tuple(file.path for file in self.plan.unsettled),
             drift=tuple(noted for noted in self._drift if noted.on_drift != "accept"),
             seconds=time.monotonic() - self._begin,
             error=error,

@@ -1,21 +1,25 @@
-"""One run of a pipeline at a time, by a lock of the kernel: it goes when its process goes.
+"""One run of a pipeline at a time, and one run at a time that writes to a place, by locks of the
+kernel: they go when their process goes.
 
-A run holds the lock alone. Who only wants to know whether it is held takes it for a moment, shared
-with others who look; a run that begins in this moment sees that it is only looked at, and tries
-again.
+A run holds its locks alone, and writes into their files who it is. Who only wants to know whether a
+lock is held takes it for a moment, shared with others who look; a run that begins in this moment
+sees that it is only looked at, and tries again.
+
+The lock of a place lies beside the table, never in its folder, and is removed with the run that
+holds it: whoever opened it in that moment holds a lock on nothing, sees so, and tries again.
 """
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from filelock import FileLock, Timeout
 
 from stagepipe.errors import LockedError, UsageError
 
@@ -25,6 +29,44 @@ if TYPE_CHECKING:
 TRIES = 100
 PAUSE_SECONDS = 0.01
 """A look takes some microseconds: a second of it would be somebody who never looks away."""
+RUNNING = "running"
+
+_held: set[int] = set()
+
+
+def _let_go() -> None:
+    """A process that a plugin forks from a run must not keep its locks when the run is gone."""
+    while _held:
+        os.close(_held.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lock."""
+
+    pipeline: str = ""
+    pid: int = 0
+    state: str = ""
+
+    def __str__(self) -> str:
+        words = [f"run {run}"] if (run := self._run()) else []
+        words += [f"process {self.pid}"] if self.pid else []
+        return ", ".join(words)
+
+    def _run(self) -> str | None:
+        """The id of its run; None where that has not begun, or its ledger does not tell."""
+        from stagepipe.record.ledger import Ledger, LedgerError
+
+        try:
+            with Ledger(Path(self.state) / "ledger.sqlite", must_exist=True) as ledger:
+                latest = ledger.run(None, self.pipeline)
+        except LedgerError:
+            return None
+        is_its = latest["status"] == RUNNING and latest["pid"] == self.pid
+        return str(latest["run"]) if is_its else None
 
 
 def lock_path(pipeline: Pipeline) -> Path:
@@ -32,26 +74,66 @@ def lock_path(pipeline: Pipeline) -> Path:
     return pipeline.state_path / f"{pipeline.name}.lock"
 
 
+def place_locks(pipeline: Pipeline) -> list[Path]:
+    """The files whose locks the one run holds that may write to the places of the pipeline's
+    sinks; in one order for all pipelines, so that of two runs one gets all that it needs."""
+    sinks = [stage.sink for stage in pipeline.stages if stage.sink is not None]
+    tables = {pipeline.output_path / sink.path for sink in sinks}
+    return sorted({table.parent.resolve() / f".{table.name}.lock" for table in tables})
+
+
 @contextmanager
 def only_run(pipeline: Pipeline) -> Iterator[None]:
-    """Be the only run of the pipeline. Raises LockedError when another is at work, UsageError
-    when a folder of its own cannot be made."""
+    """Be the only run of the pipeline, and the only one that writes to its sinks' places. Raises
+    LockedError when another is at work, UsageError when a folder of its own cannot be made."""
     path = lock_path(pipeline)
-    lock = FileLock(path, blocking=False)
     if pipeline.spool is not None:  # else it lies in the state folder
         with _told_by_key("spool", pipeline.spool_path):
             pipeline.spool_path.mkdir(parents=True, exist_ok=True)
-    with _told_by_key("state", path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not _acquired(lock, path):
-            raise LockedError(
-                f"another run of pipeline {pipeline.name!r} is at work (it holds {path})",
-                "wait for it, or look at it with `stagepipe runs`",
-            )
+    me = Holder(pipeline.name, os.getpid(), str(path.parent.absolute()))
+    with ExitStack() as held:
+        with _told_by_key("state", path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if (lock := _acquired(path)) is None:
+                raise LockedError(
+                    f"another run of pipeline {pipeline.name!r} is at work "
+                    f"({_in_words(holder(path))}it holds {path})",
+                    "wait for it, or look at it with `stagepipe runs`",
+                )
+        held.callback(_release, lock)
+        _sign(lock, me)
+        for place in place_locks(pipeline):
+            held.enter_context(_only_writer(place, me))
+        yield
+
+
+@contextmanager
+def _only_writer(path: Path, me: Holder) -> Iterator[None]:
+    """Hold the lock of a place. Where there can be none, whoever writes there next says why."""
+    made = [folder for folder in path.parents if not folder.exists()]
     try:
+        lock = _acquired(path, make_folder=True)
+    except OSError:
+        yield
+        return
+    if lock is None:
+        other = holder(path)
+        table = path.with_name(path.name.removeprefix(".").removesuffix(".lock"))
+        raise LockedError(
+            f"{table} is being written by a run of pipeline {other.pipeline!r} "
+            f"({_in_words(other)}it holds {path})",
+            "wait for it, or let the two write to different places",
+        )
+    try:
+        _sign(lock, me)
         yield
     finally:
-        lock.release()
+        with suppress(OSError):
+            path.unlink()
+        _release(lock)
+        with suppress(OSError):  # others may have written there
+            for folder in made:
+                folder.rmdir()
 
 
 def is_held(path: Path) -> bool:
@@ -71,17 +153,63 @@ def is_held(path: Path) -> bool:
     return False
 
 
-def _acquired(lock: FileLock, path: Path) -> bool:
+def holder(path: Path) -> Holder:
+    """Who holds the lock of this file, as far as it says so."""
+    try:
+        plain = json.loads(path.read_bytes())
+        return Holder(str(plain["pipeline"]), int(plain["pid"]), str(plain["state"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Holder()
+
+
+def _in_words(other: Holder) -> str:
+    words = str(other)
+    return f"{words}; " if words else ""
+
+
+def _acquired(path: Path, *, make_folder: bool = False) -> int | None:
+    """The file's descriptor, with its lock; None when a run holds that. Raises OSError."""
     for _ in range(TRIES):
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            lock.acquire()
-        except Timeout:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_there(lock, path):
+                _held.add(lock)
+                return lock
+        except BlockingIOError:
             if is_held(path):
-                return False
+                os.close(lock)
+                return None
             time.sleep(PAUSE_SECONDS)
-        else:
-            return True
+        except BaseException:
+            os.close(lock)
+            raise
+        os.close(lock)
+    return None
+
+
+def _is_there(lock: int, path: Path) -> bool:
+    """Whether the file that was opened is the one that has the name still."""
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(lock), path.stat())
     return False
+
+
+def _sign(lock: int, me: Holder) -> None:
+    """Write down who holds the lock. Without that it is a lock all the same."""
+    words = {"pipeline": me.pipeline, "pid": me.pid, "state": me.state}
+    with suppress(OSError):
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, json.dumps(words).encode("ascii"), 0)
+
+
+def _release(lock: int) -> None:
+    with suppress(OSError):
+        os.ftruncate(lock, 0)
+    _held.discard(lock)
+    os.close(lock)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stagepipe.errors import StagepipeError
-from stagepipe.model import Output, Rows, to_plain
+from stagepipe.model import Output, Rows, printable, to_plain
 
 if TYPE_CHECKING:
     from stagepipe.run.drifting import Noted
@@ -42,8 +42,8 @@ class StageResult:
 @dataclass(frozen=True, slots=True)
 class RunResult:
     """What became of a run. `error` is what ended it, None when it succeeded; `rejects` is the
-    path of the rejected records, relative to the pipeline's folder; `drift` is what was new about
-    the files, but for what is accepted."""
+    path of the rejected records, relative to the pipeline's folder; `unsettled` are the files that
+    were left alone; `drift` is what was new about the files, but for what is accepted."""
 
     run: str | None
     pipeline: str | None
@@ -55,6 +55,7 @@ class RunResult:
     stages: tuple[StageResult, ...] = ()
     outputs: tuple[Output, ...] = ()
     rejects: str | None = None
+    unsettled: tuple[str, ...] = ()
     drift: tuple[Noted, ...] = ()
     seconds: float = 0.0
     error: StagepipeError | None = None
@@ -81,6 +82,7 @@ class RunResult:
             "stages": [stage.to_plain() for stage in self.stages],
             "outputs": outputs,
             "rejects": self.rejects,
+            "unsettled": [printable(path) for path in self.unsettled],
             "drift": [
                 {
                     **to_plain(noted.change),

@@ -30,7 +30,7 @@ def test_the_whole_way_by_json(project) -> None:
     result = project.json("run", "-q")
     assert set(result) == {
         "run", "pipeline", "status", "rows", "files", "stages", "outputs", "rejects", "drift",
-        "seconds", "error",
+        "unsettled", "seconds", "error",
     }  # fmt: skip
     assert result["status"] == "succeeded"
     assert result["error"] is None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +85,110 @@ def test_only_a_run_holds_the_lock(pipeline: Any) -> None:
     with FileLock(path):
         assert lock.is_held(path)
     assert not lock.is_held(path)
+
+
+WAITING = """
+from stagepipe import step
+
+@step
+def wait(frame):
+    if len(frame):  # a check tries each step on a table without rows
+        with open({never!r}) as never:
+            never.read()
+    return frame
+"""
+
+
+@pytest.fixture
+def at_work(project: Any, tmp_path: Path) -> Iterator[Any]:
+    """A run of the pipeline "letters" that waits in a step, and the project."""
+    never = tmp_path / "never"
+    os.mkfifo(never)
+    project.write("waits.py", WAITING.format(never=str(never)))
+    project.letters("a.csv", range(3))
+    project.declare(settings='plugins = ["waits.py"]', first='"wait"')
+    process = project.start()
+    with never.open("w"):  # opens when the step does
+        yield process, project
+    process.kill()
+    process.communicate()
+
+
+def second(project: Any, *words: str) -> Any:
+    """Another pipeline, of a state folder of its own, on the same place."""
+    text = (project.root / "pipeline.toml").read_text().replace('"letters"\n', '"others"\n')
+    text = text.replace("plugins =", 'state = "elsewhere"\nplugins =').replace('"wait"', "")
+    project.write("second.toml", text)
+    return project.command("second.toml", *words)
+
+
+def test_two_pipelines_on_one_place(at_work: Any) -> None:
+    """One works; the other exits 75 and names it by pipeline, run and process."""
+    process, project = at_work
+    (run,) = project.program("runs", "--json").json
+    refused = second(project)
+    assert refused.code == 75, refused.err
+    assert refused.json["status"] == "refused"
+    assert "out/letters is being written by a run of pipeline 'letters'" in refused.message
+    assert f"run {run['run']}, process {process.pid}" in refused.message
+    again = project.command()
+    assert (again.code, f"run {run['run']}, process {process.pid}" in again.message) == (75, True)
+
+
+def test_a_place_is_free_when_its_run_is_killed(at_work: Any) -> None:
+    """The kernel gives the lock back, whatever its file says; and no file of it stays."""
+    process, project = at_work
+    process.kill()
+    process.wait()
+    assert (project.root / "out/.letters.lock").exists()
+    assert project.program("runs", "--json").json[0]["status"] == "interrupted"
+    assert second(project).code == 0
+    assert not (project.root / "out/.letters.lock").exists()
+    assert {path.name for path in (project.root / "out").iterdir()} == {
+        "letters",
+        ".letters.manifest.json",
+    }
+
+
+def test_a_refused_run_leaves_no_folder(project: Any) -> None:
+    """Holding the lock of a place that is not there yet makes nothing that stays."""
+    project.declare()
+    assert project.command().code == 2  # no file matches
+    assert not (project.root / "out").exists()
+
+
+def test_a_lock_that_was_removed_is_none(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who opened the file just before its holder removed it, locks the next one."""
+    path = lock.place_locks(pipeline)[0]
+    path.parent.mkdir()
+    path.touch()
+    flock, inodes = fcntl.flock, []
+
+    def removed(descriptor: int, how: int) -> None:
+        if not inodes:
+            path.unlink()
+        inodes.append(os.fstat(descriptor).st_ino)
+        flock(descriptor, how)
+
+    monkeypatch.setattr(lock.fcntl, "flock", removed)
+    with lock.only_run(pipeline):
+        assert path.stat().st_ino == inodes[-1]
+    assert not path.exists()
+
+
+def test_a_child_that_outlives_its_run_holds_no_lock(pipeline: Any) -> None:
+    """What a plugin forks from a run keeps none of its locks."""
+    begun, begins = os.pipe()
+    with lock.only_run(pipeline):
+        child = os.fork()
+        if not child:
+            os.write(begins, b".")
+            signal.pause()
+        os.read(begun, 1)
+    try:
+        assert not lock.is_held(lock.lock_path(pipeline))
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(begun)
+        os.close(begins)

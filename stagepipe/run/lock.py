@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stagepipe.errors import LockedError, UsageError
+from stagepipe.run.holding import signals_held_back
 
 if TYPE_CHECKING:
     from stagepipe.declare import Pipeline
@@ -104,7 +105,11 @@ def only_run(pipeline: Pipeline) -> Iterator[None]:
         _sign(lock, me)
         for place in place_locks(pipeline):
             held.enter_context(_only_writer(place, me))
-        yield
+        try:
+            yield
+        finally:
+            with signals_held_back(is_last=True):  # what became of the run is known
+                held.close()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from stagepipe.errors import UsageError
 from stagepipe.plan.planner import Checked
 from stagepipe.record.ledger import Ledger, Row
 from stagepipe.record.mended import Origin
+from stagepipe.record.open_rejects import open_before
 from stagepipe.record.rejects import Noted, read_noted
 from stagepipe.record.returning import Form, Status, is_table, origin_of, with_status
 from stagepipe.run.engine import How, get_ready, run_locked
@@ -44,7 +45,8 @@ class Taking:
 class Replay:
     """What became of the rejects of the run `of`. `asked` is how many were taken up, `settled` how
     many of them are not rejected any more; `still` has the others that were rejected again, by
-    reason and column, and `left_out` those that were not taken up, by why."""
+    reason and column, and `left_out` those that were not taken up, by why. Where nobody said which
+    run and nothing was taken up, `earlier` has the open rejects of runs before it, by run."""
 
     of: str
     result: RunResult
@@ -52,6 +54,7 @@ class Replay:
     settled: int
     still: Counter[tuple[str, str]]
     left_out: Counter[str]
+    earlier: Mapping[str, int] = field(default_factory=dict)
 
     def to_plain(self) -> dict[str, Any]:
         """The object that `replay --json` prints: that of the run, and what it was for."""
@@ -65,6 +68,7 @@ class Replay:
             "settled": self.settled,
             "rejected": still,
             "left_out": left_out,
+            "earlier": dict(self.earlier),
         }
         return {**self.result.to_plain(), "replay": about}
 
@@ -89,7 +93,10 @@ def replay(
             taking = _take_back(checked, ledger, row, form)
         result = run_locked(checked, replace(how or How(), replay_of=row["run"]))
         with Ledger(path) as ledger:
-            return _outcome(pipeline, ledger, row, taking, result)
+            done = _outcome(pipeline, ledger, row, taking, result)
+            if run is not None or form is not None or done.asked:
+                return done
+            return replace(done, earlier=open_before(ledger, row, pipeline.state_path))
 
 
 def _refuse_what_stands(pipeline: Pipeline) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from stagepipe.declare import Pipeline
 from stagepipe.errors import UsageError
 from stagepipe.plan.planner import Checked
+from stagepipe.record.form_encoding import REPLACEMENT
 from stagepipe.record.ledger import Ledger, Row
 from stagepipe.record.mended import Origin
 from stagepipe.record.open_rejects import open_before
@@ -29,6 +30,10 @@ from stagepipe.run.taking_back import AGAIN, SETTLED, Candidate, Desk
 
 TABLES = "they are tables that are not wanted: what is has to come in a file of its own"
 LOST = "nobody knows which records they were: their line and raw are empty"
+REPLACED = (
+    "they have replacement characters (U+FFFD), as where an editor cannot read what it opens: mend "
+    "them in one that is told the encoding of their file"
+)
 MOVE_AWAY = "move it away to have it made anew with the mended records, or replace it"
 Settled = Mapping[tuple[str, str, int], int]
 
@@ -189,6 +194,8 @@ def _of_form(
             left_out[AGAIN] += 1
         elif text == noted.reject.raw:
             left_out["they were not changed"] += 1
+        elif REPLACEMENT in text and REPLACEMENT not in (noted.reject.raw or b""):
+            left_out[REPLACED] += 1
         else:
             yield Candidate(noted, origin, text)
     if awaited:

@@ -222,6 +222,21 @@ def test_a_pipeline_file_that_was_mended_lets_records_of_an_appended_table_pass(
         assert once(ids(letters)) == found
 
 
+def test_replacement_characters_are_left_out(letters: Any) -> None:
+    """They stand for what an editor could not read; a record that had them keeps them."""
+    letters.write("landing/a.csv", BAD.replace("four", "\N{REPLACEMENT CHARACTER}"))
+    first = letters.run()
+    changes = (
+        ("\nx2,two", "\n2,t\N{REPLACEMENT CHARACTER}o"),
+        ("\nx4,", "\n4,"),
+    )
+    done = back(letters, mended(letters, first, *changes))
+    assert (done.asked, done.settled) == (1, 1)
+    ((why, records),) = done.left_out.items()
+    assert (why.split(",")[0], records) == ("they have replacement characters (U+FFFD)", 1)
+    assert once(ids(letters)) == [1, 3, 4, 5, 10, 11, 12]
+
+
 def test_open_rejects_of_an_earlier_run_are_pointed_to(letters: Any) -> None:
     """Of a table that is appended to a later run reads other files: what is open stays where it
     is. Where the later run read the files again, the earlier rejects are no matter any more."""

@@ -14,7 +14,7 @@ from stagepipe.cli.command import Command
 from stagepipe.cli.history import History
 from stagepipe.cli.options import as_json, history, loudness, option
 from stagepipe.cli.session import session
-from stagepipe.cli.wording import count, number, path_here, shortened, shown
+from stagepipe.cli.wording import command_line, count, number, path_here, shortened, shown
 from stagepipe.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def command(
     reason, then its own bytes. `stagepipe replay --from FILE` takes it back mended.
     """
     from stagepipe.record import rejects, returning
+    from stagepipe.record.open_rejects import open_before
 
     as_csv, as_return, as_json = _format(ctx, as_csv=as_csv, as_return=as_return, as_json=as_json)
     out = session().out
@@ -64,6 +65,7 @@ def command(
             _check_source(source, ledger.source_names())
         path = place.path(row["rejects"], row) if row["rejects"] else None
         settled = ledger.settled(row["pipeline"])
+        earlier = {} if run or as_csv or as_json else open_before(ledger, row, place.state)
     if path is not None and not path.exists():
         raise UsageError(
             f"the rejects of run {row['run']} are gone: there is no {path_here(path)}",
@@ -87,6 +89,13 @@ def command(
         with out.stream() as stream:
             for line in _lines(found(), row, source):
                 stream.write(shown(line) + "\n")
+    for before, records in earlier.items():
+        log.warning(
+            "%s open in run %s, whose files no later run has read: %s",
+            "1 reject is" if records == 1 else f"{number(records)} rejects are",
+            before,
+            command_line("rejects", before, *place.words),
+        )
 
 
 def _check_source(source: str, known: Sequence[str]) -> None:

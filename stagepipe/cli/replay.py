@@ -19,7 +19,7 @@ from stagepipe.cli.options import (
 )
 from stagepipe.cli.run import get_ready, tell, watched
 from stagepipe.cli.session import session
-from stagepipe.cli.wording import count, field
+from stagepipe.cli.wording import command_line, count, field
 from stagepipe.errors import UsageError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def command(
     how = Request(jobs=jobs, keep_going=keep_going, fail_fast=fail_fast, **watched(here, declared))
     done = replay(declared, run, form, how)
     flags = () if str(pipeline) == DEFAULT_PIPELINE else ("-p", str(pipeline))
-    tell(here, done.result, declared, flags, as_json, done.to_plain(), list(_lines(done)))
+    tell(here, done.result, declared, flags, as_json, done.to_plain(), list(_lines(done, flags)))
     return done.result.exit_code
 
 
@@ -95,7 +95,7 @@ def _read(path: Path) -> Form:
     return parse(name, content)
 
 
-def _lines(done: Replay) -> Iterator[str]:
+def _lines(done: Replay, flags: tuple[str, ...]) -> Iterator[str]:
     """What became of the rejects, for a person."""
     of = f"of run {done.of}"
     if not done.asked:
@@ -109,3 +109,6 @@ def _lines(done: Replay) -> Iterator[str]:
         yield field("", f"{records} rejected again: {reason}{where}")
     for why, records in done.left_out.most_common():
         yield field("", f"{records} left out: {why}")
+    for run, records in done.earlier.items():
+        line = command_line("replay", run, *flags)
+        yield field("", f"{records} open in run {run}: {line}")

@@ -1,7 +1,7 @@
 """The form in which rejected records go to whoever can mend them, and come back.
 
     #~ stagepipe rejects: mend the records below, and leave the lines that begin with #~ as they are
-    #~ {"pipeline": "orders", "run": "20260801T093000-4f1c9a"}
+    #~ {"pipeline": "orders", "run": "20260801T093000-4f1c9a", "letters": "é€"}
     #~ record of acme, landing/acme/1.csv line 7: type in column 'amount': '12,x'
     #~ {"source": "acme", "file": "landing/acme/1.csv", "line": 7, "byte_offset": 132, …}
     7;12,x;EUR
@@ -10,7 +10,8 @@
 Between the second line that is about a record and the next line that begins with the mark stand the
 record's own bytes and one line end, which is not part of it. The mark is the first line's first
 word; `rejected` records in which it stands get another one, `#~2`, and so on: so whatever the bytes
-are, it is known where they begin and end.
+are, it is known where they begin and end. By the `letters` it is seen in which encoding an editor
+saved the form.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from typing import Any
 
 from stagepipe.errors import UsageError
 from stagepipe.model import ANOTHER_TABLE, Reject, shown
+from stagepipe.record.form_encoding import LETTERS, as_written
 from stagepipe.record.mended import Origin
 from stagepipe.record.rejects import Noted, read_noted
 
 _MARKS = re.compile(rb"#~(\d*) ")
-_BOM = b"\xef\xbb\xbf"
 HINT = "take the file as `stagepipe rejects --return` wrote it, and change nothing but the records"
 
 
@@ -85,7 +86,8 @@ def form(found: Callable[[], Iterable[Noted]], pipeline: str, run: str) -> Itera
         "stagepipe rejects: mend the records below, and leave the lines that begin with "
         f"{mark} as they are"
     )
-    yield line(json.dumps({"pipeline": pipeline, "run": run}))
+    about_run = json.dumps({"pipeline": pipeline, "run": run})
+    yield line(f'{about_run[:-1]}, "letters": "{LETTERS}"}}')
     for noted in found():
         reject = noted.reject
         if origin_of(reject) is None or is_table(noted):
@@ -140,7 +142,7 @@ class Form:
 
 def parse(name: str, content: bytes) -> Form:
     """The form of a file of this name. Raises UsageError, naming the line that is wrong."""
-    content = content.removeprefix(_BOM)
+    content = as_written(name, content)
     first = _MARKS.match(content)
     if first is None or not content.startswith(b"stagepipe rejects", first.end()):
         raise UsageError(f"{name}: this is not what `rejects --return` writes", HINT)

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from stagepipe.declare import Pipeline
 from stagepipe.errors import UsageError
 from stagepipe.plan.planner import Checked
+from stagepipe.record.form_encoding import REPLACEMENT
 from stagepipe.record.ledger import Ledger, Row
 from stagepipe.record.mended import Origin
+from stagepipe.record.open_rejects import open_before
 from stagepipe.record.rejects import Noted, read_noted
 from stagepipe.record.returning import Form, Status, is_table, origin_of, with_status
 from stagepipe.run.lock import only_run
@@ -28,6 +30,10 @@ from stagepipe.run.taking_back import AGAIN, SETTLED, Candidate, Desk
 
 TABLES = "they are tables that are not wanted: what is has to come in a file of its own"
 LOST = "nobody knows which records they were: their line and raw are empty"
+REPLACED = (
+    "they have replacement characters (U+FFFD), as where an editor cannot read what it opens: mend "
+    "them in one that is told the encoding of their file"
+)
 MOVE_AWAY = "move it away to have it made anew with the mended records, or replace it"
 Settled = Mapping[tuple[str, str, int], int]
 
@@ -44,7 +50,8 @@ class Taking:
 class Replay:
     """What became of the rejects of the run `of`. `asked` is how many were taken up, `settled` how
     many of them are not rejected any more; `still` has the others that were rejected again, by
-    reason and column, and `left_out` those that were not taken up, by why."""
+    reason and column, and `left_out` those that were not taken up, by why. Where nobody said which
+    run and nothing was taken up, `earlier` has the open rejects of runs before it, by run."""
 
     of: str
     result: RunResult
@@ -52,6 +59,7 @@ class Replay:
     settled: int
     still: Counter[tuple[str, str]]
     left_out: Counter[str]
+    earlier: Mapping[str, int] = field(default_factory=dict)
 
     def to_plain(self) -> dict[str, Any]:
         """The object that `replay --json` prints: that of the run, and what it was for."""
@@ -65,6 +73,7 @@ class Replay:
             "settled": self.settled,
             "rejected": still,
             "left_out": left_out,
+            "earlier": dict(self.earlier),
         }
         return {**self.result.to_plain(), "replay": about}
 
@@ -89,7 +98,10 @@ def replay(
             taking = _take_back(checked, ledger, row, form)
         result = run_locked(checked, replace(how or Request(), replay_of=row["run"]))
         with Ledger(path) as ledger:
-            return _outcome(pipeline, ledger, row, taking, result)
+            done = _outcome(pipeline, ledger, row, taking, result)
+            if run is not None or form is not None or done.asked:
+                return done
+            return replace(done, earlier=open_before(ledger, row, pipeline.state_path))
 
 
 def _refuse_what_stands(pipeline: Pipeline) -> None:
@@ -182,6 +194,8 @@ def _of_form(
             left_out[AGAIN] += 1
         elif text == noted.reject.raw:
             left_out["they were not changed"] += 1
+        elif REPLACEMENT in text and REPLACEMENT not in (noted.reject.raw or b""):
+            left_out[REPLACED] += 1
         else:
             yield Candidate(noted, origin, text)
     if awaited:

@@ -54,6 +54,7 @@ def test_out_and_back(project) -> None:
     assert done["rows"]["read"] == 5
     assert done["replay"] == {
         "of": first["run"], "records": 1, "settled": 1, "rejected": [], "left_out": [],
+        "earlier": {},
     }  # fmt: skip
     (reject,) = project.json("rejects", first["run"])
     assert tuple(reject) == (*Reject._fields, "status")

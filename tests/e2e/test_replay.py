@@ -222,6 +222,44 @@ def test_a_pipeline_file_that_was_mended_lets_records_of_an_appended_table_pass(
         assert once(ids(letters)) == found
 
 
+def test_replacement_characters_are_left_out(letters: Any) -> None:
+    """They stand for what an editor could not read; a record that had them keeps them."""
+    letters.write("landing/a.csv", BAD.replace("four", "\N{REPLACEMENT CHARACTER}"))
+    first = letters.run()
+    changes = (
+        ("\nx2,two", "\n2,t\N{REPLACEMENT CHARACTER}o"),
+        ("\nx4,", "\n4,"),
+    )
+    done = back(letters, mended(letters, first, *changes))
+    assert (done.asked, done.settled) == (1, 1)
+    ((why, records),) = done.left_out.items()
+    assert (why.split(",")[0], records) == ("they have replacement characters (U+FFFD)", 1)
+    assert once(ids(letters)) == [1, 3, 4, 5, 10, 11, 12]
+
+
+def test_open_rejects_of_an_earlier_run_are_pointed_to(letters: Any) -> None:
+    """Of a table that is appended to a later run reads other files: what is open stays where it
+    is. Where the later run read the files again, the earlier rejects are no matter any more."""
+    letters.declare(stages=APPEND, after=HALF)
+    first = letters.run()
+    letters.write("landing/c.csv", "id,word\n20,x\ny,y\n")
+    second = letters.run()
+    letters.letters("d.csv", range(30, 33))
+    third = letters.run()
+    done = back(letters)
+    assert (done.of, done.asked, done.left_out) == (third.run, 0, {})
+    assert dict(done.earlier) == {second.run: 1, first.run: 2}
+    assert done.to_plain()["replay"]["earlier"] == {second.run: 1, first.run: 2}
+    assert back(letters, mended(letters, second, ("\ny,y", "\n21,y"))).settled == 1
+    assert dict(back(letters).earlier) == {first.run: 2}
+    assert f"2 rejects are open in run {first.run}" in letters.program("rejects").err
+    assert "are open" not in letters.program("rejects", first.run).err
+    letters.declare(stages=REPLACE, after=HALF)
+    shutil.rmtree(letters.root / "out")
+    assert letters.run().error is None
+    assert not letters.program("rejects").err
+
+
 def test_records_of_a_file_that_changed_are_left_out(letters: Any, caplog: Any) -> None:
     """A corrected file under the same name has them itself. A file that was only touched or copied
     keeps them."""

@@ -87,3 +87,54 @@ def test_what_is_wrong_is_named_by_its_line(old: str, new: str, message: str) ->
     with pytest.raises(UsageError) as caught:
         parse("form", content.replace(old, new, 1).encode())
     assert caught.value.message.startswith(message)
+
+
+def as_saved(raw: bytes, opened: str, saved: str) -> bytes:
+    """A form with one record as an editor saves it that takes its bytes for this encoding."""
+    content = b"".join(form(lambda: [noted(1, raw)], "p", "r1"))
+    return content.decode(opened, "replace").encode(saved, "replace")
+
+
+@pytest.mark.parametrize(
+    ("raw", "opened", "saved"),
+    [
+        ("Köln €".encode(), "utf-8", "utf-8-sig"),
+        ("Köln €".encode(), "utf-8", "utf-16"),
+        ("Köln".encode("cp1252"), "cp1252", "cp1252"),
+        ("Köln".encode("cp1252"), "cp1252", "utf-16"),
+        ("Köln 東京".encode(), "cp437", "cp437"),
+    ],
+)
+def test_an_editor_may_save_a_form_where_its_bytes_can_be_told(
+    raw: bytes, opened: str, saved: str
+) -> None:
+    """UTF-16, byte order marks, and the very encoding in which it was opened."""
+    (back,) = parse("form", as_saved(raw, opened, saved)).records
+    assert back.text == raw
+
+
+@pytest.mark.parametrize(
+    ("opened", "saved", "message"),
+    [
+        ("utf-8", "cp1252", "form: it was saved as Windows-1252, and was UTF-8"),
+        ("cp1252", "utf-8", "form: it was opened as Windows-1252 and saved as UTF-8"),
+        ("utf-8", "ascii", "form: it was saved in another encoding: 'é€' in line 2 is changed"),
+        ("cp437", "utf-8", "form: it was saved in another encoding"),
+        ("cp437", "utf-16", "form: it was saved as UTF-16, and what its bytes were cannot be told"),
+        ("ascii", "utf-16", "form: it was saved as UTF-16"),
+    ],
+)
+def test_a_form_that_was_saved_in_another_encoding_is_refused(
+    opened: str, saved: str, message: str
+) -> None:
+    """Its records would be others, and nobody would notice: also where these are plain letters,
+    as nobody knows what will be mended."""
+    with pytest.raises(UsageError, match=message) as caught:
+        parse("form", as_saved(b"Koeln", opened, saved))
+    assert "open it and save it in one and the same encoding" in (caught.value.hint or "")
+
+
+def test_a_form_of_an_older_version_has_no_letters() -> None:
+    content = b"".join(form(lambda: [noted(1, b"\xff")], "p", "r1"))
+    content = content.replace(', "letters": "é€"'.encode(), b"")
+    assert [each.text for each in parse("form", content).records] == [b"\xff"]

@@ -18,6 +18,7 @@ from typing import Any
 
 WORKER_ENVIRONMENT = {
     "POLARS_MAX_THREADS": "1",  # a worker has one core
+    "MIMALLOC_PURGE_DELAY": "-1",  # nor does pyarrow give memory back between two columns
     "OPENBLAS_NUM_THREADS": "1",  # numpy's threads, which pyarrow loads, spin as they start
     # glibc keeps the memory of one chunk for the next instead of giving it back page by page.
     "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),

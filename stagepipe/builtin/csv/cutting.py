@@ -168,10 +168,9 @@ def _last_boundary(data: bytes, structure: Structure) -> int:
     if not structure.has_marks(data):
         return _after_last_end(data, len(data))
     if structure.is_plain and not (comment and comment in data):
-        view = view_of(data)
-        quotes = structure.quotes(view)
-        if structure.is_regular(view, quotes):
-            return _last_end_outside_quotes(data, quote, len(quotes) % 2 == 0)
+        count = structure.count_regular(view_of(data))
+        if count is not None:
+            return _last_end_outside_quotes(data, quote, count % 2 == 0)
     boundary = 0
     for span in structure.spans(data):
         boundary = span.start

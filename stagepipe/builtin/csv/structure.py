@@ -238,10 +238,23 @@ class Structure:
         closes_inside = ~view.gather(closing + 1).is_in(structural)
         return opening.filter(opens_inside).append(closing.filter(closes_inside))
 
-    def is_regular(self, view: pl.Series, quotes: pl.Series) -> bool:
-        """Whether each quote that opens stands at a field's start and each that closes at its end,
-        so that every second quote is a closing one."""
-        return self.misplaced(view, quotes).is_empty()
+    def count_regular(self, view: pl.Series) -> int | None:
+        """How many quotes are among some bytes; None unless each that opens stands at a field's
+        start and each that closes at its end, so that every second one is a closing one.
+
+        The bytes beside the quotes tell: taking these out is four times as fast as finding where
+        the quotes are.
+        """
+        is_quote, others = view == self.quote[0], len(view) - 1
+        count = int(is_quote.sum())
+        if count == 0 or others == 0:
+            return count
+        before = view.head(others).filter(is_quote.tail(others))
+        behind = view.tail(others).filter(is_quote.head(others))
+        opening, closing = before.gather_every(2, int(is_quote[0])), behind.gather_every(2, 1)
+        structural = [self.delimiter[0], LF, CR, self.quote[0]]
+        is_regular = opening.is_in(structural).all() and closing.is_in(structural).all()
+        return count if is_regular else None
 
     def is_strict(self, data: bytes, span: Span) -> bool:
         """Whether a record has quotes around whole fields only."""
@@ -251,9 +264,9 @@ class Structure:
         """Those of the lines from `start` on that begin outside quotes; all when the quotes are not
         regular, so that counting them does not tell."""
         view = view_of(data, start)
-        quotes = self.quotes(view)
-        if not self.is_regular(view, quotes):
+        if self.count_regular(view) is None:
             return lines
+        quotes = self.quotes(view)
         begins = (lines["offset"] - start).cast(quotes.dtype)
         return lines.filter(count_before(quotes, begins) % 2 == 0)
 

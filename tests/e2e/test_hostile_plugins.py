@@ -15,8 +15,12 @@ import locale, os, sys, threading, time
 from pathlib import Path
 from stagepipe import hookimpl, step
 
-STAYED = Path({stayed!r})
 kept = []
+
+def stay():
+    with Path({stayed!r}).open("a") as out:
+        out.write(str(os.getpid()) + " ")
+    time.sleep(1000)
 
 {at_import}
 
@@ -38,7 +42,7 @@ DEEDS = {
     "leaks file handles": "kept.extend(open('/dev/null') for _ in range(200))",
     "changes the umask": "os.umask(0o077)",
     "forks": "os.fork() or os._exit(0)",
-    "forks and stays": "os.fork() or (STAYED.write_text(str(os.getpid())), time.sleep(1000))",
+    "forks and stays": "os.fork() or stay()",
     "starts a thread": "threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()",
     "sets a time zone": "os.environ.update(TZ='Asia/Tokyo'); time.tzset()",
     "sets a locale": "locale.setlocale(locale.LC_ALL, 'C')",
@@ -48,11 +52,11 @@ PLACES = ("at_import", "in_step", "in_hook")
 
 @pytest.fixture
 def stayed(tmp_path: Path) -> Iterator[Path]:
-    """Where a process that stays says its id; it is ended after the test."""
+    """Where the processes that stay say their ids; they are ended after the test."""
     path = tmp_path / "stayed"
     yield path
-    if path.exists():
-        os.kill(int(path.read_text()), signal.SIGKILL)
+    for pid in path.read_text().split() if path.exists() else ():
+        os.kill(int(pid), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS)

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +39,7 @@ def test_strace_sees_the_same(
     subject, out = own_subject, tmp_path / "strace"
     subject._lay(is_watched=True)
     env = {"ROOT": subject.root, "STATE": subject.state, "ACTION": "watch", "ROLE": "any"}
-    words = [
-        "strace",
-        "-f",
-        "-y",
-        "--seccomp-bpf",
-        "-o",
-        str(out),
-        "-e",
-        f"trace={','.join(KINDS)}",
-    ]
+    words = ["strace", "-f", "-y", "--seccomp-bpf", "-o", str(out), f"-etrace={','.join(KINDS)}"]
     words += [f"-ELD_PRELOAD={subject.library}"]
     words += [f"-E{ENV}{name}={value}" for name, value in env.items()]
     subprocess.run(
@@ -58,7 +49,8 @@ def test_strace_sees_the_same(
         capture_output=True,
         check=True,
     )
-    seen = Counter(filter(None, (kind_of(line, subject.root) for line in out.open())))
+    calls = whole_calls(out.read_text(errors="replace"))
+    seen = Counter(filter(None, (kind_of(call, subject.root) for call in calls)))
     log = (subject.state / "log").read_text().splitlines()
     told = Counter(LOGGED.get(line[0], line[0]) for line in log)
     for kind in CALLS:
@@ -67,9 +59,22 @@ def test_strace_sees_the_same(
     assert seen["W"] > 100
 
 
-def kind_of(line: str, root: Path) -> str | None:
-    """What a line of strace is about: an operation below the folder that did not fail."""
-    match = re.match(r"\d+ +(\w+)\(", line)
-    if match is None or str(root) not in line or " = -1 " in line or "-shm>" in line:
+def whole_calls(text: str) -> Iterator[str]:
+    """The calls; of those that others came between, the beginning and the end as one."""
+    begun: dict[str, str] = {}
+    for line in text.splitlines():
+        process, _, call = line.partition(" ")
+        if call.endswith("<unfinished ...>"):
+            begun[process] = call
+        elif " resumed>" in call:
+            yield begun.pop(process, "") + call
+        else:
+            yield call
+
+
+def kind_of(call: str, root: Path) -> str | None:
+    """What a call is about: an operation below the folder that did not fail."""
+    match = re.match(r" *(\w+)\(", call)
+    if match is None or f"{root}/" not in call or " = -1 " in call or "-shm" in call:
         return None
     return KINDS[match[1]]

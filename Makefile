@@ -37,8 +37,15 @@ check: $(READY)  ## lint, types, direction of imports, dependencies, docs
 	$(BIN)/deptry .
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html
 
-torture: $(READY)  ## the long tests: a year of flights, twenty kills, 500 random pipelines
-	STAGEPIPE_TEST_KILLS=20 STAGEPIPE_TEST_PIPELINES=500 $(BIN)/python -m pytest tests/torture \
+# What the faults are made with. Where it cannot be installed, the tests that need it say so.
+TOOLS := gcc libc6-dev strace libfaketime
+
+torture: $(READY)  ## faults, one by one, in a table; a year of flights, 500 random pipelines
+	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  dpkg -s $(TOOLS) >/dev/null 2>&1 || apt-get install -q -y $(TOOLS); \
+	fi || echo "$(TOOLS): install them by hand"
+	$(BIN)/python -m pytest -n 2 -rs tests/torture
+	STAGEPIPE_TEST_KILLS=20 STAGEPIPE_TEST_PIPELINES=500 $(BIN)/python -m pytest \
 	  tests/e2e/test_flights.py tests/e2e/test_append.py tests/e2e/test_random_pipelines.py
 	STAGEPIPE_EXAMPLES=1000 $(BIN)/python -m pytest -n 2 tests/builtin/test_csv_properties.py
 

@@ -21,6 +21,12 @@ from stagepipe.declare.stages import Sink, Use
 from stagepipe.declare.words import Complaint
 from stagepipe.errors import Fault, PipelineError
 
+TOO_DEEP = "this is no pipeline file: its lists or tables are nested too deep"
+MOST_LEVELS = 50
+"""No key of a pipeline file lies half as deep, and no option of a plugin should."""
+MOST_FAULTS = 200
+"""So many are told; what has more is no pipeline file."""
+
 
 def load(
     path: Path, overrides: Sequence[str] = (), environ: Mapping[str, str] = os.environ
@@ -41,7 +47,9 @@ def load(
     checked, found = _check(document, environ)
     faults += place_all(found, text, str(path), [(each.path, each.text) for each in applied])
     if faults or checked is None:
-        raise PipelineError(faults)
+        more = len(faults) - MOST_FAULTS
+        told = [Fault(f"and {more:,} more faults", str(path))] if more > 0 else []
+        raise PipelineError([*faults[:MOST_FAULTS], *told])
     pipeline = checked.pipeline_in(path.absolute().parent, path)
     pipeline._overrides = tuple((each.path, each.text) for each in applied)
     return pipeline
@@ -186,6 +194,15 @@ def _end(text: str) -> tuple[int, int]:
     return text.count("\n") + 1, len(text) - (text.rfind("\n") + 1) + 1
 
 
+def _is_too_deep(document: dict[str, Any]) -> bool:
+    """Whether something in the document is nested so deep that walking through it could fail."""
+    level: list[Any] = [document]
+    for _ in range(MOST_LEVELS):
+        inside = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [item for items in inside for item in items if isinstance(item, dict | list)]
+    return bool(level)
+
+
 def _parse(text: str, name: str) -> dict[str, Any]:
     """Parse TOML.
 
@@ -193,9 +210,12 @@ def _parse(text: str, name: str) -> dict[str, Any]:
         PipelineError: it is no TOML; the fault says where.
     """
     try:
-        return tomllib.loads(text)
+        document = tomllib.loads(text)
+        if not _is_too_deep(document):
+            return document
+        fault = Fault(TOO_DEEP, name)
     except RecursionError:
-        fault = Fault("this is no pipeline file: its lists or tables are nested too deep", name)
+        fault = Fault(TOO_DEEP, name)
     except ValueError as error:
         # tomllib writes the place at the end of its message; a number too long has none.
         message, _, place = str(error).partition(" (at ")

@@ -114,9 +114,13 @@ def write_csv(rejects: Iterable[Reject], out: IO[str]) -> None:
     import csv
 
     writer = csv.writer(out, lineterminator="\n")
+    # A lone CR ends a line for many who read this; older Pythons do not put it in quotes.
+    all_quoted = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(COLUMNS)
     for reject in rejects:
-        writer.writerow(map(_in_csv, reject))
+        row = [_in_csv(value) for value in reject]
+        has_return = any(isinstance(value, str) and "\r" in value for value in row)
+        (all_quoted if has_return else writer).writerow(row)
 
 
 def _in_csv(value: str | int | bytes | None) -> str | int | None:

@@ -40,6 +40,11 @@ class Spool:
                 found[receipt.key] = receipt
         return found
 
+    def keys(self) -> set[str]:
+        """The keys under which anything is kept, be it only what is left of a damaged part."""
+        names = (path.name for path in self._entries("[!.]*"))
+        return {name.partition(".")[0] for name in names if _OUR_NAME.fullmatch(name)}
+
     def path(self, file: PartFile) -> Path:
         """Where a file of a part lies, or lay."""
         return self.folder / file.name

@@ -58,7 +58,7 @@ class Run:
             self.stages_until_settled()
             self.journal.note_profiles(self.drift)
             current = {task.key for layer in self.plan.layers for task in layer.tasks}
-            self.spool.forget(self.spool.receipts().keys() - current)
+            self.spool.forget(self.spool.keys() - current)
         except Interrupted as interruption:
             return self.journal.end("interrupted", interruption)
         except StagepipeError as error:

@@ -24,6 +24,7 @@ from stagepipe.record import balance, rejects
 from stagepipe.record.ledger import Ledger
 from stagepipe.record.mended import Mended
 from stagepipe.record.tracebacks import Tracebacks
+from stagepipe.run.descriptors import hold_lowest
 from stagepipe.run.drifting import Noted, SourceDrift, drift
 from stagepipe.run.holding import signals_held_back
 from stagepipe.run.notes import TaskNotes, history
@@ -50,7 +51,8 @@ class Journal:
         self.plan = plan
         self._pipeline = plan.checked.pipeline
         self._ledger = ledger
-        self._listeners = (*listeners, plan.checked.plugins.tell)
+        # The last of them mends what the others may have closed.
+        self._listeners = (*listeners, plan.checked.plugins.tell, hold_lowest)
         self._jobs = jobs
         self._begin = time.monotonic()
         self._files = list(plan.input_files)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stagepipe.errors import LockedError, UsageError
+from stagepipe.run.descriptors import hold_lowest
 from stagepipe.run.holding import signals_held_back
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def place_locks(pipeline: Pipeline) -> list[Path]:
 def only_run(pipeline: Pipeline) -> Iterator[None]:
     """Be the only run of the pipeline, and the only one that writes to its sinks' places. Raises
     LockedError when another is at work, UsageError when a folder of its own cannot be made."""
+    hold_lowest()  # a plugin may have closed them when it was imported
     path = lock_path(pipeline)
     if pipeline.spool is not None:  # else it lies in the state folder
         with _told_by_key("spool", pipeline.spool_path):

@@ -14,6 +14,7 @@ from stagepipe.plan.work import StageWork
 from stagepipe.plugins import Plugins
 from stagepipe.record.spool import Spool, file_sha256
 from stagepipe.run import between
+from stagepipe.run.descriptors import hold_lowest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,6 +85,7 @@ class PartWriter:
             path.unlink(missing_ok=True)
 
     def _new(self, suffix: str) -> Path:
+        hold_lowest()  # a step may have closed them
         number = len(self.written.paths)
         name = f"{self._key}.{number}{suffix}"
         path = self._spool.temporary(self._key, self._attempt, f".{number}{suffix}")

@@ -51,16 +51,21 @@ def may_run(env: Mapping[str, str]) -> bool:
 
 
 def run(
-    words: Sequence[str | bytes], folder: Path, env: Mapping[str, str], timeout: float
+    words: Sequence[str | bytes],
+    folder: Path,
+    env: Mapping[str, str],
+    timeout: float,
+    preload: Path | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run `stagepipe` with these words in a folder to its end. Raises TimeoutExpired."""
+    """Run `stagepipe` with these words in a folder to its end, with a library loaded before all
+    others, if any. Raises TimeoutExpired."""
     order = {
         "words": [os.fsdecode(word) for word in words],
         "folder": str(folder),
         "env": dict(env),
     }
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        orders, _ = _server(os.getpid())
+        orders, _ = _server(os.getpid(), preload)
         ours, theirs = socket.socketpair()
         with ours:
             with theirs:
@@ -82,9 +87,10 @@ def run(
 
 
 @cache
-def _server(pid: int) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+def _server(pid: int, preload: Path | None) -> tuple[socket.socket, subprocess.Popen[bytes]]:
     """The process that is forked for the tests of the process with this id, and the way to it."""
     del pid
+    env = {**os.environ, "LD_PRELOAD": str(preload)} if preload else None
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         theirs.set_inheritable(True)
@@ -92,6 +98,7 @@ def _server(pid: int) -> tuple[socket.socket, subprocess.Popen[bytes]]:
             [sys.executable, __file__, str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             start_new_session=True,
+            env=env,
         )
     atexit.register(_end_server, ours, server)
     return ours, server

@@ -157,3 +157,14 @@ def test_attempts_do_not_share_a_temporary_name(tmp_path: Path) -> None:
     one, other = (spool.temporary("aa", attempt, ".arrow") for attempt in ("x1", "x2"))
     assert one != other
     assert one.name.startswith(".")
+
+
+def test_what_is_left_of_damaged_parts_has_a_key(tmp_path: Path) -> None:
+    """A receipt that cannot be read any more does not keep its part from being removed."""
+    key = "0" * 32
+    for name in (f"{key}.json", f"{key}.0.parquet", "of somebody else.json"):
+        (tmp_path / name).write_text("{")
+    spool = Spool(tmp_path)
+    assert spool.keys() == {key}
+    spool.forget(spool.keys())
+    assert [path.name for path in tmp_path.iterdir()] == ["of somebody else.json"]

@@ -1,0 +1,76 @@
+"""Plugin code that does what it should not: the results are right, and nothing of it is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PLUGIN = """
+import locale, os, sys, threading, time
+from pathlib import Path
+from stagepipe import hookimpl, step
+
+kept = []
+
+def stay():
+    with Path({stayed!r}).open("a") as out:
+        out.write(str(os.getpid()) + " ")
+    time.sleep(1000)
+
+{at_import}
+
+@step
+def odd(frame):
+    {in_step}
+    return frame
+
+@hookimpl
+def stagepipe_event(event):
+    {in_hook}
+"""
+DEEDS = {
+    "changes directory": "os.chdir('/')",
+    "changes the environment": "os.environ.clear()",
+    "closes stdout": "sys.stdout.close()",
+    "closes stderr": "sys.stderr.close()",
+    "closes descriptors": "os.close(1); os.close(2)",
+    "leaks file handles": "kept.extend(open('/dev/null') for _ in range(200))",
+    "changes the umask": "os.umask(0o077)",
+    "forks": "os.fork() or os._exit(0)",
+    "forks and stays": "os.fork() or stay()",
+    "starts a thread": "threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()",
+    "sets a time zone": "os.environ.update(TZ='Asia/Tokyo'); time.tzset()",
+    "sets a locale": "locale.setlocale(locale.LC_ALL, 'C')",
+}
+PLACES = ("at_import", "in_step", "in_hook")
+
+
+@pytest.fixture
+def stayed(tmp_path: Path) -> Iterator[Path]:
+    """Where the processes that stay say their ids; they are ended after the test."""
+    path = tmp_path / "stayed"
+    yield path
+    for pid in path.read_text().split() if path.exists() else ():
+        os.kill(int(pid), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS)
+def test_a_plugin_that_misbehaves(project: Any, stayed: Path, deed: str) -> None:
+    """At its import, in a step and in a hook: the table, the JSON and the exit code are those of a
+    run without it, and the next run finds all of it done."""
+    for place in PLACES:
+        said = dict.fromkeys(PLACES, "pass") | {place: deed}
+        project.write("odd.py", PLUGIN.format(**said, stayed=str(stayed)))
+        project.letters("a.csv", range(100))
+        project.declare(settings='plugins = ["odd.py"]\nchunk_size = "1kB"', first='"odd"')
+        ended = project.command()
+        assert ended.code == 0, (place, ended.err)
+        assert ended.json["rows"]["written"] == 100
+        assert not list((project.root / "out").glob("*.lock"))
+    again = project.command()
+    assert (again.code, again.json["stages"][0]["tasks"]["made"]) == (0, 0), again.err

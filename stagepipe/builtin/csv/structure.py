@@ -158,7 +158,7 @@ class Structure:
     def has_torn(self, data: bytes, start: int) -> bool:
         """Whether there is such a record from `start` on. Only for marks of one byte."""
         view = view_of(data, start)
-        if self.is_regular(view, self.quotes(view)):
+        if self.count_regular(view) is not None:
             return False
         while True:
             # Nearly all records show at first sight that they are sound.

@@ -160,14 +160,11 @@ class Making:
         error = result.why if isinstance(result, Failure) else None
         pause = max(following.at - now, 0.0)
         if isinstance(result, Failure) and not attempt.is_probe:
-            what = "its rows or files are tried in halves, to find what fails"
             if following.is_retry:
                 self._journal.note_retry(self._stage)
-                number, most = following.attempt.number, self._errors.attempts
-                what = f"tried again in {duration(pause)}, attempt {number} of {most}"
-            elif result.cause in (Cause.COMPANY, Cause.NEIGHBOUR):
-                what = "tried again"
-            log.warning("%s; %s", result.message, what, extra={"source": attempt.source})
+            what = self._in_words(attempt, result, following, pause)
+            level = logging.INFO if result.cause is Cause.NEIGHBOUR else logging.WARNING
+            log.log(level, "%s; %s", result.message, what, extra={"source": attempt.source})
         self._journal.tell(
             events.AttemptEnded,
             stage=self._stage.name,
@@ -176,6 +173,19 @@ class Making:
             error=error,
             pause_seconds=pause,
         )
+
+    def _in_words(
+        self, attempt: Attempt, failure: Failure, following: Following, pause: float
+    ) -> str:
+        """What follows a failure of a whole chunk."""
+        if following.is_retry:
+            number, most = following.attempt.number, self._errors.attempts
+            return f"tried again in {duration(pause)}, attempt {number} of {most}"
+        if failure.cause in (Cause.COMPANY, Cause.NEIGHBOUR):
+            return "tried again"
+        if following.attempt.is_probe:
+            return "its files are tried in halves, to find what fails"
+        return "made without it" if following.attempt.dead != attempt.dead else "read once more"
 
     def _torn(self) -> list[Attempt]:
         """The tasks that are to be made once more, without files that are dead in other chunks."""

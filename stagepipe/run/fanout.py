@@ -117,11 +117,13 @@ class FanOut:
                 told = now
             found, is_sound = self._collect(done, is_sound)
             if not is_sound:
-                broken = 0 if found or self._running else broken + 1
                 found += self._fallen()
-                if broken == MOST_BROKEN:
+                broken += 1
+                if broken == MOST_BROKEN and not found:
                     raise TaskError("worker processes died as they started", DEATH_HINT)
                 self._workers.renew()
+            if found:
+                broken = 0
             for attempt, result in found:
                 is_whole = isinstance(result, Receipt) and not attempt.is_probe
                 deadlines.ended(attempt, now, is_whole=is_whole)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from stagepipe.cli.program import COMMANDS
+from stagepipe.cli.rejects import reject_lines
 from stagepipe.model import Reject
 
 LATER_STAGES = """\
@@ -545,3 +546,23 @@ def test_what_readers_refuse_is_told_beside_other_faults(project) -> None:
     assert "the expression of" not in told_less
     project.write("pipeline.toml", FAULTY.replace('"no"', '"even"'))
     assert "format of column 'd' has '%Q'" in project.run("check", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("x,Zoë".encode("utf-16-le"), "x,Zoë"),
+        ("x,Zoë".encode("utf-16-be"), "x,Zoë"),
+        ("три,5.00".encode("utf-16-le"), "три,5.00"),
+        ("東京,5.00".encode("utf-16-be"), "東京,5.00"),
+        (b"a\0b,cd", r"a\x00b,cd"),
+        (b"a\0\xff", r"a\x00\xff"),
+        ("Zoë".encode(), "Zoë"),
+        (b"", ""),
+    ],
+)
+def test_a_rejects_bytes_for_people(raw: bytes, shown: str) -> None:
+    """UTF-16 is read as that; a zero byte alone makes none of it."""
+    reject = Reject("a", "a.csv", 2, 3, "s", "id", "x", "type", None, raw)
+    *_, last = reject_lines(reject)
+    assert last == f"    | {shown}"

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import IO, BinaryIO
 
+from stagepipe.kinds import other_kind
 from stagepipe.model import InputFile
 
 ENDINGS = {".gz": "gz", ".bz2": "bz2", ".xz": "xz", ".zst": "zst"}
 ZIP = ".zip"
 BLOCK_BYTES = 2**16
+FEW_BYTES = 64
 FREE_BYTES = 2**20
 """So much may come out of the smallest file."""
 NO_FILES = ("__MACOSX/", "._")
@@ -61,6 +63,7 @@ def unpacked(
                 if not isinstance(archive, zipfile.ZipFile):
                     archive = opened.enter_context(zipfile.ZipFile(archive))
                 size = archive.getinfo(file.member).compress_size
+                _refuse_packed_twice(archive, file.member)
                 stream = opened.enter_context(archive.open(file.member))
             else:
                 from xopen import xopen
@@ -71,15 +74,29 @@ def unpacked(
         yield Unpacked(stream, size * max_inflation)
 
 
+def _refuse_packed_twice(archive: zipfile.ZipFile, member: str) -> None:
+    """Raises UnpackError for a packed file in a zip."""
+    if _ending(member) not in (*ENDINGS, ZIP):
+        return
+    with archive.open(member) as stream:
+        if other_kind(stream.read(FEW_BYTES)):
+            raise UnpackError(
+                "it is packed twice, by itself and in the zip: unpack the zip, and name what was "
+                "in it as files"
+            )
+
+
 @contextmanager
-def _trouble_told() -> Iterator[None]:
+def _trouble_told(read: int = 0) -> Iterator[None]:
+    """Have what goes wrong as an UnpackError; so many bytes came out before."""
     try:
         yield
     except UnpackError:
         raise
     except Exception as error:
         # Each library has errors of its own for data that are damaged.
-        raise UnpackError(f"it cannot be unpacked: {error}") from error
+        after = "; it was cut off or damaged, or something else stands behind it" if read else ""
+        raise UnpackError(f"it cannot be unpacked: {error}{after}") from error
 
 
 class Unpacked:
@@ -94,7 +111,7 @@ class Unpacked:
         """As many bytes as were asked for; fewer only at the end. Raises UnpackError."""
         blocks = []
         while size > 0:
-            with _trouble_told():
+            with _trouble_told(self._read):
                 block = self._stream.read(min(size, BLOCK_BYTES))
             if not block:
                 break

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ from stagepipe.cli.options import as_json, fresh, loudness, overrides, pipeline_
 from stagepipe.cli.session import Session, session
 from stagepipe.cli.wording import (
     count,
-    detected_lines,
     duration,
     number,
     path_here,
@@ -45,6 +44,7 @@ def show_plan(
     here: Session, pipeline: Path, overrides: tuple[str, ...], fresh: bool, as_json: bool
 ) -> None:
     """Make the plan and print it."""
+    from stagepipe.plan.detecting import detected_in
     from stagepipe.plan.loading import load
     from stagepipe.plan.planner import plan
 
@@ -52,7 +52,7 @@ def show_plan(
     here.pipeline = declared.name
     made = plan(declared, fresh=fresh)
     if as_json:
-        here.out.json({**to_plain(made), "detected": dict(_detected(made))})
+        here.out.json({**to_plain(made), "detected": dict(detected_in(made.checked, made.sources))})
     else:
         here.out.lines(*lines(made, is_long=here.verbose > 0))
 
@@ -146,7 +146,9 @@ def lines(plan: Plan, *, is_long: bool) -> Iterator[str]:
     yield from _skipped_lines(plan, is_long)
     yield from _unsettled_lines(plan, is_long)
     if is_long:
-        yield from (f"  {line}" for line in detected_lines(_detected(plan)))
+        from stagepipe.plan.detecting import detected_in, detected_lines
+
+        yield from (f"  {line}" for line in detected_lines(detected_in(plan.checked, plan.sources)))
         yield from ("", *_chunk_lines(plan))
     for position, stage in enumerate(plan.stages, 1):
         yield ""
@@ -198,21 +200,6 @@ def _unsettled_lines(plan: Plan, is_long: bool) -> Iterator[str]:
             yield f"  left alone {files} of {shown(source.name)}: changed less than {age} ago"
         if is_long:
             yield from (f"    {shown(file.path)}" for file in source.unsettled)
-
-
-def _detected(plan: Plan) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The files that are written otherwise than their source says or files usually are, and what
-    was found in them. Looks into all files."""
-    from stagepipe.plan.detecting import detected
-
-    checked = plan.checked
-    for source in plan.sources:
-        reader, how = (
-            checked.plugins.reader(source.declared.use),
-            checked.work.sources[source.name],
-        )
-        found = detected(checked.pipeline.folder, source.files, reader, how, checked.work.table)
-        yield from ((file.path, options) for file, options in found)
 
 
 def _why_skipped(plan: Plan) -> str:

@@ -21,7 +21,7 @@ from stagepipe.cli.options import (
 )
 from stagepipe.cli.rejects import RAW_WIDTH, reject_lines, reject_object
 from stagepipe.cli.session import session
-from stagepipe.cli.wording import count, detected_lines, number, shortened, table
+from stagepipe.cli.wording import count, number, shortened, table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -114,6 +114,8 @@ def _lines(found: Preview, width: int | None) -> Iterator[str]:
 def _source_lines(source: SourcePreview, width: int | None) -> Iterator[str]:
     more = f" and {number(source.files - 1)} more" if source.files > 1 else ""
     yield f"source {source.name}: {_sum(source)} of {source.file}{more}"
+    from stagepipe.plan.detecting import detected_lines
+
     yield from (f"{INDENT}{line}" for line in detected_lines(source.detected.items()))
     if source.error is not None:
         yield f"{INDENT}error: {source.error}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("stagepipe")
 RAW_WIDTH = 100
 VALUE_WIDTH = 40
+SMALL = 9
+"""The first byte of a character of an alphabet is smaller: of Latin, Greek, Cyrillic, Arabic …"""
+SEPARATED = 8
+"""One in so many characters of a record in UTF-16 is a digit, a blank or a delimiter at least."""
 WORDS = {"settled": "settled", "replaced": "mended, and rejected again"}
 """What is said of a reject that is not simply open."""
 
@@ -169,8 +174,33 @@ def reject_lines(reject: Reject, width: int = RAW_WIDTH + 6) -> Iterator[str]:
         what += f": {shortened(repr(reject.value), VALUE_WIDTH)}"
     yield f"    {what}" + (f" (also {reject.also})" if reject.also else "")
     if reject.raw is not None:
-        text = reject.raw.decode("utf-8", "backslashreplace")
-        yield f"    | {shortened(text, width - 6)}"
+        yield f"    | {shortened(_readable(reject.raw), width - 6)}"
+
+
+def _readable(raw: bytes) -> str:
+    """A record's bytes for a person: as UTF-16 where its zeros and high bytes tell, else UTF-8."""
+    if 0 in raw and len(raw) % 2 == 0:
+        for codec, high, low in (
+            ("utf-16-le", raw[1::2], raw[0::2]),
+            ("utf-16-be", raw[0::2], raw[1::2]),
+        ):
+            # Of an alphabet all bytes are small, and of other scripts not all is UTF-8.
+            is_alphabet = max(high) < SMALL
+            is_script = (
+                0 not in low and SEPARATED * high.count(0) >= len(high) and not _is_utf8(raw)
+            )
+            if is_alphabet or is_script:
+                with suppress(UnicodeDecodeError):
+                    return raw.decode(codec)
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _lines(

@@ -3,6 +3,7 @@ may be many, the most frequent few, and the command that shows the rest."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -32,7 +33,8 @@ WIDTH = 80
 @dataclass(frozen=True, slots=True)
 class _Known:
     """What the ledger knows beyond the result: rows that steps added and dropped, bytes read,
-    rejects by (reason, column), dead letters, and how many mended records went through."""
+    rejects by (reason, column), dead letters, and how many mended records went through where any
+    were read anew."""
 
     added: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
@@ -80,7 +82,7 @@ def _known(result: RunResult, pipeline: Pipeline) -> _Known:
                 known.rejected[found["reason"], found["column"] or ""] += found["records"]
             read = sum(source["bytes"] for source in ledger.sources(run))
             dead = tuple(ledger.dead_letters(run))
-            mended = ledger.run(run)["mended"]
+            mended = ledger.run(run)["mended"] if ledger.reads_mended(run) else 0
             return _Known(known.added, known.dropped, read, known.rejected, dead, mended)
     except StagepipeError:
         return known  # the run is over and its result stands; this only says more
@@ -176,8 +178,16 @@ def _drift(result: RunResult, flags: tuple[str, ...] | None) -> Iterator[str]:
 
 def _next(result: RunResult, flags: tuple[str, ...]) -> Iterator[str]:
     """What to do now: look, mend, run again."""
+    from stagepipe.errors import DriftError
+
     run = result.run or ""
     yield f"`{command_line('show', run, *flags)}` says what happened where"
+    if isinstance(result.error, DriftError):
+        settings = re.findall(r"--set \S+=accept", result.error.hint or "")
+        if settings:
+            words = (word for setting in settings for word in setting.split())
+            yield f"`{command_line('run', *flags[1:], *words)}` takes it as it is, once"
+        return
     again = command_line("run", *flags[1:])
     yield f"then `{again}` goes on: finished parts are taken, not made again"
 

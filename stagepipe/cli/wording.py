@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from stagepipe.amounts import duration, size
 from stagepipe.model import shown, shown_source
@@ -16,7 +15,6 @@ from stagepipe.model import shown, shown_source
 __all__ = [
     "command_line",
     "count",
-    "detected_lines",
     "duration",
     "field",
     "local_time",
@@ -74,18 +72,6 @@ def shortened(text: str, width: int) -> str:
     """The beginning of a text, on one line."""
     text = shown(text)
     return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
-
-
-def detected_lines(found: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
-    """What was detected in files, by path: `landing/x.csv: delimiter ';' (detected)`. Files in
-    which it is the same share a line."""
-    paths: dict[str, list[str]] = {}
-    for path, options in found:
-        words = ", ".join(f"{key} {value!r}" for key, value in options.items())
-        paths.setdefault(words, []).append(path)
-    for words, (first, *others) in paths.items():
-        more = f" and {len(others):,} more" if others else ""
-        yield shown(f"{first}{more}: {words} (detected)")
 
 
 def field(label: str, text: str) -> str:

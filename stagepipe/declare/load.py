@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from stagepipe.declare.declared import complaints_of
 from stagepipe.declare.environment import fill_in
 from stagepipe.declare.faults import place_all
 from stagepipe.declare.models import Document, Pipeline
 from stagepipe.declare.overrides import Override, OverrideError, apply
+from stagepipe.declare.schema import Check, Column, Schema
 from stagepipe.declare.stages import Sink, Use
 from stagepipe.declare.words import Complaint
 from stagepipe.errors import Fault, PipelineError
@@ -58,11 +59,13 @@ def load(
 def sketch(
     path: Path, overrides: Sequence[str] = (), environ: Mapping[str, str] = os.environ
 ) -> Pipeline | None:
-    """Make of a faulty pipeline file what its plugins, steps and sinks can be checked by, if
-    anything.
+    """Make of a faulty pipeline file what its plugins, steps, sinks and schema can be checked by,
+    if anything.
 
     The names and places of plugins, stages, steps and sinks are the file's; all else is made up. A
-    step that is itself wrong stands as `strip_text`, so that the others keep their places.
+    step that is itself wrong stands as `strip_text`, so that the others keep their places. The
+    columns that are right by themselves are the file's, too, and so are its checks where all
+    columns are.
     """
     try:
         document = _parse(_read(path), str(path))
@@ -75,7 +78,7 @@ def sketch(
     rough = {
         "pipeline": {"name": "sketch", "plugins": [p for p in plugins if isinstance(p, str)]},
         "source": [{"name": "sketch", "files": "sketch"}],
-        "schema": {"columns": {"sketch": "string"}},
+        "schema": _sketched_schema(document.get("schema")),
         "stage": [
             {
                 "name": f"stage-{index}",
@@ -94,17 +97,48 @@ def sketch(
     return pipeline
 
 
+def _sketched_schema(schema: Any) -> dict[str, Any]:
+    """Give the schema's columns and checks; another one where they do not go together."""
+    columns = schema.get("columns") if isinstance(schema, dict) else None
+    declared = columns if isinstance(columns, dict) else {}
+    right = {name: column for name, column in declared.items() if _is_right(Column, column)}
+    checks = schema.get("checks") if isinstance(schema, dict) else None
+    sketched = [
+        _sketched_check(check, index)
+        for index, check in enumerate(checks if isinstance(checks, list) else [])
+    ]
+    is_known = len(right) == len(declared)  # else a check may speak of a column that is left out
+    tried = ({"columns": right, "checks": sketched if is_known else []}, {"columns": right})
+    nothing = {"columns": {"sketch": "string"}}
+    return next((each for each in tried if _is_right(Schema, each)), nothing)
+
+
+def _sketched_check(check: Any, index: int) -> Any:
+    """Give a check; one that says nothing where its expression is missing."""
+    given = check if isinstance(check, dict) else {}
+    plain = {"name": f"check-{index}", "expression": "1 = 1"}
+    tried = [
+        {"name": name, "expression": given.get("expression")}
+        for name in (given.get("name"), plain["name"])
+    ]
+    return next((each for each in tried if _is_right(Check, each)), plain)
+
+
+def _is_right(kind: type[BaseModel], value: Any) -> bool:
+    try:
+        kind.model_validate(value)
+    except ValidationError:
+        return False
+    return True
+
+
 def _sketched_steps(stage: Any) -> list[Any]:
     steps = stage.get("steps", []) if isinstance(stage, dict) else []
     return [_sketched_step(step) for step in (steps if isinstance(steps, list) else [])]
 
 
 def _sketched_step(step: Any) -> Any:
-    try:
-        Use.model_validate(step)
-    except ValidationError:
-        return "strip_text"
-    return step
+    return step if _is_right(Use, step) else "strip_text"
 
 
 def _sketched_sink(stage: Any, index: int) -> Any:
@@ -116,11 +150,7 @@ def _sketched_sink(stage: Any, index: int) -> Any:
     path = sink.get("path")
     ending = PurePosixPath(path).suffix if isinstance(path, str) else ""
     sink = {**sink, "path": f"sketch-{index}{ending}", "on_existing": "error"}
-    try:
-        Sink.model_validate(sink)
-    except ValidationError:
-        return None
-    return sink
+    return sink if _is_right(Sink, sink) else None
 
 
 def _check(

@@ -15,6 +15,7 @@ TABLES: dict[tuple[str | type, ...], str] = {
     ("schema",): "[schema]",
     ("schema", "columns"): "[schema.columns]",
     ("schema", "columns", str): "column {!r}",
+    ("schema", "checks", int): "[[schema.checks]]",
     ("stage", int): "[[stage]]",
     ("stage", int, "steps", int): "the step",
     ("stage", int, "sink"): "the sink",

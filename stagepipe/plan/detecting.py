@@ -10,13 +10,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from stagepipe.contracts import Reader, TableSpec
-from stagepipe.model import InputFile
+from stagepipe.model import InputFile, shown
 from stagepipe.packing import UnpackError, is_packed, unpacked
 from stagepipe.plan.work import SourceWork
 
+if TYPE_CHECKING:
+    from stagepipe.plan.files import SourceFiles
+    from stagepipe.plan.planner import Checked
+
+Found = tuple[str, Mapping[str, Any]]
 HEAD_BYTES = 2**20
 """How much of a file's beginning tells."""
 
@@ -52,3 +57,24 @@ def _head(raw: BinaryIO, file: InputFile, max_inflation: int) -> bytes:
         return raw.read(HEAD_BYTES)
     with unpacked(raw, file, max_inflation) as stream:
         return bytes(stream.read(HEAD_BYTES))
+
+
+def detected_in(checked: Checked, sources: Iterable[SourceFiles]) -> Iterator[Found]:
+    """What was detected in the files of a plan's sources, by path. Looks into all of them."""
+    for source in sources:
+        reader = checked.plugins.reader(source.declared.use)
+        how = checked.work.sources[source.name]
+        found = detected(checked.pipeline.folder, source.files, reader, how, checked.work.table)
+        yield from ((file.path, options) for file, options in found)
+
+
+def detected_lines(found: Iterable[Found]) -> Iterator[str]:
+    """What was detected in files, by path: `landing/x.csv: delimiter ';' (detected)`. Files in
+    which it is the same share a line."""
+    paths: dict[str, list[str]] = {}
+    for path, options in found:
+        words = ", ".join(f"{key} {value!r}" for key, value in options.items())
+        paths.setdefault(words, []).append(path)
+    for words, (first, *others) in paths.items():
+        more = f" and {len(others):,} more" if others else ""
+        yield shown(f"{first}{more}: {words} (detected)")

@@ -104,7 +104,7 @@ _SURROUNDINGS = {
 
 
 def _difference_of_headers(found: FileGuess, first: FileGuess) -> str | None:
-    if found.header == first.header:
+    if sorted(found.header) == sorted(first.header):
         # A header of one field does not tell by what fields are divided.
         if found.delimiter == first.delimiter or len(first.header) == 1:
             return None
@@ -117,5 +117,5 @@ def _difference_of_headers(found: FileGuess, first: FileGuess) -> str | None:
             )
             if names
         ]
-        return f"it {' and '.join(pieces)}" if pieces else "its columns stand in another order"
+        return f"it {' and '.join(pieces)}" if pieces else "it names a column more than once"
     return f"its fields are divided by {found.delimiter!r}, not by {first.delimiter!r}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from stagepipe import declare
 from stagepipe.declare import Pipeline
 from stagepipe.errors import Fault, PipelineError
-from stagepipe.plan.resolve import find_steps
+from stagepipe.plan.resolve import find_steps, reader_faults, table_spec
 
 
 def load(path: Path | str, overrides: Sequence[str] = ()) -> Pipeline:
@@ -27,7 +27,10 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Pipeline:
         return declare.load(path, overrides)
     except PipelineError as error:
         sketch = declare.sketch(path, overrides)
-        more = find_steps(sketch).faults if sketch else []
+        more: list[Fault] = []
+        if sketch:
+            found = find_steps(sketch)
+            more = [*found.faults, *reader_faults(sketch, found.plugins, table_spec(sketch))]
         raise PipelineError(in_file_order([*error.faults, *more])) from None
 
 

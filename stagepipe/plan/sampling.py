@@ -21,6 +21,7 @@ from stagepipe.declare import guess
 from stagepipe.declare.guess.dialect import SURE_SHARE, looks_like_footer
 from stagepipe.declare.sources import MAX_INFLATION
 from stagepipe.errors import InputError
+from stagepipe.kinds import other_kind
 from stagepipe.model import InputFile, printable
 from stagepipe.packing import UnpackError, is_packed, unpacked
 
@@ -30,13 +31,8 @@ LEAST_BYTES = 2**16
 WIDEST = 4
 """In no encoding has a character more bytes, where all have as many."""
 BATCH_RECORDS = 10_000
-NO_CSV = {
-    b"\x1f\x8b": "is packed by gzip: its name has to end in .gz",
-    b"PK\x03\x04": "is a workbook, or a zip whose name has to end in .zip",
-    b"PAR1": "is a Parquet file, not CSV",
-    b"ARROW1": "is an Arrow file, not CSV",
-}
-"""What the beginning of a file can say at once."""
+MOST_NUL = 0.1
+"""Of the characters of a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +100,10 @@ def look_at(file: InputFile, share: int) -> FileSample:
     raw, is_whole = _read(file, share)
     encoding = guess.guess_encoding([_whole_lines(raw, number) for number in range(len(raw))])
     texts = [guess.text_of(piece, encoding.name) for piece in raw]
-    _check_text(printable(file.path), texts[0])
     found = _guess_file(file.path, texts[0], is_whole)
     found = replace(found, encoding=encoding.name)
     doubts = [encoding.doubt] if encoding.doubt else []
+    doubts += _nul_told(printable(file.path), texts[0], found)
     doubts += _packed_told(file, is_whole)
     if found.has_other_tables:
         end = guess.first_table_end(texts[0], found)
@@ -248,14 +244,18 @@ def _read(file: InputFile, share: int) -> tuple[list[bytes], bool]:
 
 
 def _check_bytes(name: str, data: bytes) -> None:
-    for mark, what in NO_CSV.items():
-        if data.startswith(mark):
-            raise InputError(f"{name} {what}")
+    if kind := other_kind(data):
+        raise InputError(f"{name} is no CSV file: it begins as {kind}")
 
 
-def _check_text(name: str, text: str) -> None:
-    if "\0" in text:
+def _nul_told(name: str, text: str, found: guess.FileGuess) -> Iterator[str]:
+    """A word on NUL bytes: they belong to the values. A file that has them in its header, or has
+    many, is none of text: raises InputError."""
+    nul = text.count("\0")
+    if any("\0" in column for column in found.header) or nul > MOST_NUL * len(text):
         raise InputError(f"{name} is no text file: it has NUL bytes", "save it as CSV, in UTF-8")
+    if nul:
+        yield f"it has NUL bytes in its values ({nul:,} seen): they are kept"
 
 
 def _guess_file(file: str, text: str, is_whole: bool) -> guess.FileGuess:

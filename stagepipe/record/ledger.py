@@ -364,6 +364,21 @@ class Ledger(DriftTables):
         )
         return {(row["source"], row["path"]): row for row in rows}
 
+    def reads_mended(self, run: str) -> bool:
+        """Whether a run has read records that came back mended, and not only taken what was made
+        of them before."""
+        if self._version < 5:
+            return False
+        return bool(
+            self._rows(
+                "SELECT 1 FROM files JOIN tasks USING (run, chunk) JOIN stages "
+                "ON stages.run = tasks.run AND stages.name = tasks.stage AND stages.position = "
+                "(SELECT min(position) FROM stages AS first WHERE first.run = tasks.run) "
+                "WHERE files.run = ? AND is_mended AND decision = 'made' LIMIT 1",
+                run,
+            )
+        )
+
     def tasks(self, run: str) -> list[Row]:
         """The tasks of a run, in order of stage and chunk."""
         rows = self._rows(

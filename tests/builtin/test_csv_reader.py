@@ -66,7 +66,9 @@ def fast(monkeypatch):
         (b"a,b,c,d\n1,x,y,z\n", "has columns 'c', 'd'"),
         (b"a,b,a\n1,x,2\n", "names column 'a' more than once"),
         (b"a,b \n1,x\n", "lacks column 'b'"),
-        (b"A,b\n1,x\n", "lacks column 'a'"),
+        (b"A,b\n1,x\n", "lacks column 'a', but has 'A': letter case counts.* name = \"A\""),
+        (b"A,B\n1,x\n", "lacks column 'a' and 1 more, but has 'A': letter case"),
+        (b"A;B\n1;x\n", "lacks column 'a' and 1 more, but has 'A': letter case"),
     ],
 )
 def test_a_header_that_does_not_fit_makes_a_dead_letter(data, message):

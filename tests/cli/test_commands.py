@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from stagepipe.cli.program import COMMANDS
+from stagepipe.cli.rejects import reject_lines
 from stagepipe.model import Reject
 
 LATER_STAGES = """\
@@ -495,3 +496,73 @@ def test_a_folder_whose_name_is_no_utf8(project) -> None:
     assert "p\\xff/out/words" in project.run("show", "-p", file).stdout
     for where in (("-p", file), ("--state", state)):
         assert [reject["line"] for reject in project.json("rejects", *where)] == [4]
+
+
+FAULTY = """\
+[pipeline]
+name = "x"
+bogus = 1
+[[source]]
+files = "a.csv"
+name = "a"
+[schema.columns]
+id = { type = "int64", default = 5, max = 3 }
+d = { type = "date", format = "%Q" }
+w = { type = "string", pattern = "(?=x)" }
+[[schema.checks]]
+expression = "idd > 0"
+[[schema.checks]]
+name = "no"
+[[schema.checks]]
+name = "even"
+expression = "no > 0"
+[[stage]]
+name = "s"
+sink = { use = "parquet", path = "o" }
+"""
+
+
+def test_what_readers_refuse_is_told_beside_other_faults(project) -> None:
+    """Formats, patterns, defaults and expressions, whatever else is wrong in the file."""
+    project.write("pipeline.toml", FAULTY)
+    lines = project.run("check", code=2).stderr.splitlines()
+    told = [
+        line.removeprefix("error: ").strip().split(": ", 1) for line in lines if "toml:" in line
+    ]
+    assert [(place.split(":")[1], text[:42]) for place, text in told] == [
+        ("3", "unknown key 'bogus' in [pipeline]"),
+        ("8", "default of column 'id' fails max, a check "),
+        ("9", "format of column 'd' has '%Q', which is no"),
+        ("10", "pattern of column 'w' is none that RE2 tak"),
+        ("11", "[[schema.checks]] lacks 'name'"),
+        ("12", "the expression of check 'check-0': unable "),
+        ("13", "[[schema.checks]] lacks 'expression'"),
+        ("17", "the expression of check 'even': unable to "),
+    ]
+    # With a column that is wrong itself nobody knows what an expression may say.
+    project.write("pipeline.toml", FAULTY.replace('"int64"', '"int65"'))
+    told_less = project.run("check", code=2).stderr
+    assert "format of column 'd' has '%Q'" in told_less
+    assert "the expression of" not in told_less
+    project.write("pipeline.toml", FAULTY.replace('"no"', '"even"'))
+    assert "format of column 'd' has '%Q'" in project.run("check", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("x,Zoë".encode("utf-16-le"), "x,Zoë"),
+        ("x,Zoë".encode("utf-16-be"), "x,Zoë"),
+        ("три,5.00".encode("utf-16-le"), "три,5.00"),
+        ("東京,5.00".encode("utf-16-be"), "東京,5.00"),
+        (b"a\0b,cd", r"a\x00b,cd"),
+        (b"a\0\xff", r"a\x00\xff"),
+        ("Zoë".encode(), "Zoë"),
+        (b"", ""),
+    ],
+)
+def test_a_rejects_bytes_for_people(raw: bytes, shown: str) -> None:
+    """UTF-16 is read as that; a zero byte alone makes none of it."""
+    reject = Reject("a", "a.csv", 2, 3, "s", "id", "x", "type", None, raw)
+    *_, last = reject_lines(reject)
+    assert last == f"    | {shown}"

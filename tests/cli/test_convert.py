@@ -18,7 +18,7 @@ from stagepipe.model import Reject
 ORDERS = (
     "id;zip;amount;share;day;at;paid;note\n"
     "1;08123;1.50;0.5;2024-01-31;2024-01-31 08:00:00;true;a, b\n"
-    '2;10115;22.25;3;2024-02-29;2024-02-29 23:59:59;false;"x;\ny"\n'
+    '2;10115;22.25;3.0;2024-02-29;2024-02-29 23:59:59;false;"x;\ny"\n'
     "3;;;;;;;\n"
 )
 TYPES = {
@@ -115,7 +115,7 @@ def test_a_folder_of_several_files(project, folder: Path, words: tuple[str, ...]
         ('"a","b;c"\n"1","x;y"\n', ",", ["int64", "string"]),
         ("word\nhello, you\n", ";", ["string"]),
         ("only,names\n", ",", ["string", "string"]),
-        ("a,b\n1,1\n2.5,2.50\n", ",", ["float64", "string"]),
+        ("a,b\n1.0,1\n2.5,2.50\n", ",", ["float64", "string"]),
         ("a,b\n-0,9223372036854775808\n", ",", ["string", "string"]),
         ("a,b\n1e5,+1\n", ",", ["string", "string"]),
         ("a,b\n2024-02-30,True\n", ",", ["string", "string"]),
@@ -242,10 +242,14 @@ def test_what_stands_there_is_kept(project, folder: Path) -> None:
         (("empty.csv", "-o", "o"), "empty.csv has no header: it is empty"),
         (("blank.csv", "-o", "o"), "blank.csv has no header: it holds blank lines only"),
         (("packed.csv.gz", "-o", "o"), "packed.csv.gz: it cannot be unpacked"),
-        (("packed.csv", "-o", "o"), "packed.csv is packed by gzip: its name has to end in .gz"),
-        (("book.xlsx", "-o", "o"), "book.xlsx is a workbook, or a zip"),
+        (("packed.csv", "-o", "o"), "it begins as a gzip file does: its name has to end in .gz"),
+        (
+            ("book.xlsx", "-o", "o"),
+            "book.xlsx is no CSV file: it begins as a zip does, or an Excel",
+        ),
         (("book.zip", "-o", "o"), "book.zip: it is no zip, or holds no file"),
         (("nul.csv", "-o", "o"), "nul.csv is no text file"),
+        (("page.csv", "-o", "o"), "page.csv is no CSV file: it begins as a web page does"),
         (("title.csv", "-o", "o"), "it cannot be told how title.csv is divided"),
         (("twice.csv", "-o", "o"), "names column 'a' twice"),
         (("noname.csv", "-o", "o"), "column 1 of noname.csv has no name"),
@@ -264,7 +268,8 @@ def test_mistakes(project, folder: Path, words: tuple[str, ...], said: str) -> N
         "packed.csv": b"\x1f\x8b\x08\0",
         "book.xlsx": b"PK\x03\x04",
         "book.zip": b"PK\x03\x04",
-        "nul.csv": b"a,b\n\0,1\n",
+        "nul.csv": b"a,b\0\n1,1\n",
+        "page.csv": b"\n<!doctype html>\n<p>1,2</p>\n",
         "title.csv": b"Report, 2024\na;b\n1;2;3\n4\n",
         "twice.csv": b"a,b,a\n1,2,3\n",
         "noname.csv": b",b\n1,2\n",
@@ -280,7 +285,7 @@ def test_mistakes(project, folder: Path, words: tuple[str, ...], said: str) -> N
     [
         ("id,word", "b.csv does not fit a.csv: it lacks 'more'"),
         ("id,word,less", "b.csv does not fit a.csv: it lacks 'more' and also has 'less'"),
-        ("word,id,more", "b.csv does not fit a.csv: its columns stand in another order"),
+        ("id,id,word,more", "b.csv does not fit a.csv: it names a column more than once"),
         ("id;word;more", "its fields are divided by ';', not by ','"),
     ],
 )
@@ -289,6 +294,15 @@ def test_headers_that_differ(project, folder: Path, header: str, said: str) -> N
     project.write("a.csv", "id,word,more\n1,x,y\n")
     project.write("b.csv", header + "\n")
     refused(project, "a.csv", "b.csv", "-o", "o", said=said)
+
+
+def test_columns_in_another_order_and_nul_bytes(project, folder: Path) -> None:
+    """Are read as a run reads them: by name, and as they stand."""
+    project.write("a.csv", "id,word\n1,x\n")
+    project.write("b.csv", "word,id\ny\0z,2\n")
+    done = project.run("convert", "a.csv", "b.csv", "-o", "o.csv")
+    assert (folder / "o.csv").read_bytes() == b"id,word\n1,x\n2,y\0z\n"
+    assert "b.csv: it has NUL bytes in its values (1 seen): they are kept" in done.stderr
 
 
 def test_what_is_odd_is_said(project, folder: Path) -> None:

@@ -180,7 +180,7 @@ def test_files_that_differ(project, folder: Path) -> None:
         ("d\n31.01.2024 8:05\n", ("datetime", "%d.%m.%Y %H:%M"), ""),
         ("d;e\n1,234;1\n2,345;2\n", "string", "may be decimal signs, or stand in thousands"),
         ("d;e\n1,234;1,5\n2,345;2,5\n", "float64", ""),
-        ("d;e\n1,234;1,234.5\n2,345;2\n", "int64", "',' might be a decimal sign"),
+        ("d;e\n1,234;1,234.5\n2,345;2.5\n", "int64", "',' might be a decimal sign"),
         ("d;e\n1.234;1\n2.345;2\n", "float64", "'.' might stand in thousands"),
         ("d;e\n1.234,5;x\n1234,5;y\n", "string", ""),
         ("d\nY\nN\n", "bool", "all 2 values"),

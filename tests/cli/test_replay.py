@@ -76,6 +76,18 @@ def test_out_and_back(project) -> None:
     assert [run["replay_of"] for run in project.json("runs")] == [first["run"], None]
 
 
+def test_a_run_that_only_takes_mended_records_does_not_speak_of_them(project) -> None:
+    """Those that read them anew do: the replay, and one for a mended pipeline file."""
+    project.run("run", "-q")
+    project.write("form", returned(project).decode().replace("\nthree,", "\n3,"))
+    told = "mended    1 mended record went through"
+    assert told in project.run("replay", "--from", "form").stdout
+    assert "mended" not in project.run("run").stdout
+    text = (project.folder / "pipeline.toml").read_text()
+    project.write("pipeline.toml", text.replace('null_values = [""]', 'null_values = ["", "NA"]'))
+    assert told in project.run("run").stdout
+
+
 def test_a_second_time(project) -> None:
     """Nothing is added, and both forms of output say so; a mended file may come by stdin."""
     project.run("run", "-q")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from stagepipe.builtin.csv.values import Notation
 from stagepipe.contracts import ColumnSpec
 from stagepipe.declare import guess
+from stagepipe.declare.guess.files import guess_file
 from stagepipe.declare.guess.records import Marks
 from stagepipe.declare.guessed import dialect_of
 from stagepipe.declare.types import parse_type
@@ -48,8 +49,8 @@ def column_of(values: Iterable[str]) -> guess.ColumnGuess:
         (("1", "08"), "string"),
         (("9223372036854775807",), "int64"),
         (("9223372036854775808",), "string"),
-        (("1", "2.5"), "float64"),
-        (("2.5", "1"), "float64"),
+        (("1", "2.5"), "string"),
+        (("12.5", "3"), "string"),
         (("2.5", "1.0"), "float64"),
         (("2.5", "1.0", "3"), "string"),
         (("9007199254740993", "0.5"), "string"),
@@ -114,7 +115,8 @@ def test_records_are_those_of_the_csv_module(text: str) -> None:
 
 def test_what_kept_a_column_from_a_type_is_said() -> None:
     """The value that was the last hope's end is named, or what would be lost."""
-    assert column_of(["1", "2.5", "x"]).because == "'x' is no float64 like the others"
+    assert column_of(["1.0", "2.5", "x"]).because == "'x' is no float64 like the others"
+    assert column_of(["2.5", "3"]).because == "'3' is no float64 like the others"
     assert column_of(["08123"]).because == "'08123' would come back as 8123"
 
 
@@ -139,3 +141,24 @@ def test_a_header_that_fits_no_record() -> None:
     with pytest.raises(ValueError, match="several fields by ','"):
         guess.guess_file("a title, of 2024\nx\n1\n3\n", is_whole=True)
     assert guess.guess_file("\n", is_whole=True) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "title_lines", "header_records", "header"),
+    [
+        ("Sales 2024,,\n,,\nid,name,amount\n1,x,2.50\n2,y,3.50\n", 2, 1, ("id", "name", "amount")),
+        ("Sales,,\n\nid,name,amount\n1,x,2.50\n2,y,3.50\n", 1, 1, ("id", "name", "amount")),
+        (',"of\nJune"\nid,name\n1,x\n', 2, 1, ("id", "name")),
+        ("Sales,,\nid,name,name\n1,x,y\n2,y,z\n", 0, 1, ("Sales", "", "")),
+        (",Sales,,Costs\nid,q1,q2,q1\n1,2,3,4\n", 0, 2, ("id", "Sales q1", "q2", "Costs q1")),
+        ("Anna,,\n1,x,y\n2,y,z\n", 0, 1, ("Anna", "", "")),
+    ],
+)
+def test_titles_that_a_spreadsheet_filled_up(
+    text: str, title_lines: int, header_records: int, header: tuple[str, ...]
+) -> None:
+    """They are no part of the header below them; where that needs the line above, they are."""
+    found = guess_file(text, is_whole=True)
+    assert found is not None
+    assert (found.title_lines, found.header_records) == (title_lines, header_records)
+    assert found.header == header

@@ -229,3 +229,14 @@ def test_rows_are_not_made_of_the_lines_of_another_table(
     result = project.run()
     assert (result.error, result.files_dead) == (None, 1)
     assert table(project).rows() == [(3, "three")]
+
+
+def test_a_run_says_what_it_detected_where_more_is_wanted(project: Any) -> None:
+    """By file, on stderr, as `plan -v` does; else it says nothing of it."""
+    project.write("landing/a.csv", "id,word\n1,one\n")
+    project.write("landing/b.csv", "Words\nid;word\n2;two\n")
+    project.declare()
+    told = "landing/b.csv: delimiter ';', skip_lines 1 (detected)"
+    assert told in project.program("run", "-v").err
+    assert told in project.program("plan", "-v").out
+    assert "detected" not in project.program("run").err

@@ -125,6 +125,10 @@ def test_fail_keeps_the_table_and_the_parts(project: Any) -> None:
         assert "--set schema.on_drift=accept" in ended.message
         assert ended.json["stages"][0]["tasks"]["made"] == made
         assert project.tree() == before
+    lines = project.program("run", "-q", code=1).out.splitlines()
+    assert (
+        lines[-1].strip() == "`stagepipe run --set schema.on_drift=accept` takes it as it is, once"
+    )
     ended = project.command("--keep-going")
     assert (ended.code, project.tree()) == (1, before), "that is for budgets"
     ended = project.command("--set", "schema.on_drift=accept")

@@ -179,18 +179,40 @@ def test_a_file_that_ends_early_is_dead_as_a_whole(project: Any) -> None:
         assert result.rows.difference == 0
 
 
+def twice() -> bytes:
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.csv.gz", gzip.compress(b"id,text\n", mtime=0))
+    return packed.getvalue()
+
+
+BEHIND = gzip.compress(b"id,text\n" + b"1,x\n" * 2**18, mtime=0) + b"x" * 99
+
+
 @pytest.mark.parametrize(
     ("name", "data", "why"),
     [
         ("a.csv.gz", b"no gzip at all, and long enough for a header", "cannot be unpacked"),
         ("a.csv.xz", b"none", "cannot be unpacked"),
         ("a.csv.bz2", b"none", "cannot be unpacked"),
+        ("a.csv.gz", BEHIND, "something else stands behind it"),
+        ("a.zip", twice(), "it is packed twice, by itself and in the zip"),
         ("a.csv.zst", b"none", "cannot be unpacked"),
         ("a.zip", b"none", "it is no zip, or holds no file"),
         ("a.csv.gz", gzip.compress(b"", mtime=0), "the file is empty"),
         ("a.csv.gz", gzip.compress(b"id,text\n1," + b"a" * 2**25, mtime=0), "unpacks to more than"),
     ],
-    ids=["no gzip", "no xz", "no bz2", "no zst", "no zip", "nothing in it", "a bomb"],
+    ids=[
+        "no gzip",
+        "no xz",
+        "no bz2",
+        "more",
+        "twice",
+        "no zst",
+        "no zip",
+        "nothing in it",
+        "a bomb",
+    ],
 )
 def test_what_cannot_be_unpacked_is_a_dead_letter(
     project: Any, name: str, data: bytes, why: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -123,6 +124,9 @@ def _extra(header: Sequence[str], spec: TableSpec, dialect: Dialect) -> list[str
     missing = [c.header for c in spec.columns if not c.is_extra and c.header not in times]
     refused = missing if spec.missing_columns == "refuse" else []
     tried = _tried(dialect, len(declared.intersection(times)), len(declared)) if refused else ""
+    refuses_extra = bool(beyond) and spec.extra_columns == "refuse"
+    if refused or refuses_extra or not declared.intersection(times):
+        _refuse_other_case(missing, beyond)
     if refused and len(header) == 1 and len(declared) > 1:
         delimiter = dialect.structure.delimiter.decode()
         raise DeadSegment(
@@ -138,7 +142,7 @@ def _extra(header: Sequence[str], spec: TableSpec, dialect: Dialect) -> list[str
             f"the header has none of the columns of [schema.columns], but {_listed(header)}: look "
             "at 'delimiter', 'skip_lines' and 'header' in [source.csv]"
         )
-    if beyond and spec.extra_columns == "refuse":
+    if refuses_extra:
         raise DeadSegment(
             f"the header has {_listed(beyond)}, which [schema.columns] does not name: add it, "
             'or set extra_columns = "ignore"'
@@ -200,6 +204,22 @@ def _short(name: str) -> str:
 def is_most_of(found: int, wanted: int) -> bool:
     """Whether a header that names so many of the wanted columns is likely to be theirs."""
     return found > 1 and 2 * found > wanted
+
+
+def _refuse_other_case(missing: Sequence[str], beyond: Sequence[str]) -> None:
+    """Raises DeadSegment where the header has a missing name in other letter case; also where it
+    is one text, as by no delimiter that is tried it has any of the names."""
+    there = beyond if len(beyond) != 1 else [*beyond, *re.split(r"[,;\t|]", beyond[0])]
+    by_case = {name.strip(' \t"').casefold(): name.strip(' \t"') for name in there}
+    for name in missing:
+        found = by_case.get(name.casefold(), name)
+        if found != name:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise DeadSegment(
+                f"the header lacks column {_short(name)}{more}, but has {_short(found)}: letter "
+                "case counts; say in the schema how the file has it, as in "
+                f'{name} = {{ type = …, name = "{found}" }}'
+            )
 
 
 def _tried(dialect: Dialect, found: int, wanted: int) -> str:

@@ -27,7 +27,6 @@ from stagepipe.builtin.csv.explain import (
     take_apart,
     unfit_records,
 )
-from stagepipe.builtin.csv.kinds import other_kind
 from stagepipe.builtin.csv.layout import extra_columns, layout_of
 from stagepipe.builtin.csv.lines import count_lines, first_lines
 from stagepipe.builtin.csv.margins import footer_start, top
@@ -39,6 +38,7 @@ from stagepipe.builtin.csv.sifting import NoSieve, is_known_to_be_bad, sift
 from stagepipe.builtin.csv.structure import Structure
 from stagepipe.builtin.csv.tables import check_beginning, other_tables, table_end
 from stagepipe.contracts import DeadSegment, SegmentResult, TableSpec
+from stagepipe.kinds import other_kind
 from stagepipe.model import Reject, Segment
 
 PIECE_BYTES = (2**20, 2**16)

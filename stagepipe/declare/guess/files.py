@@ -8,8 +8,19 @@ from dataclasses import replace
 from itertools import accumulate, islice
 
 from stagepipe.declare.guess.columns import BLANKS, Evidence
-from stagepipe.declare.guess.dialect import FOOTER, SAMPLED_RECORDS, FileGuess, guess_dialect
-from stagepipe.declare.guess.records import lines_of, records, with_blank_lines
+from stagepipe.declare.guess.dialect import (
+    FOOTER,
+    SAMPLED_RECORDS,
+    TITLE_RECORDS,
+    FileGuess,
+    guess_dialect,
+)
+from stagepipe.declare.guess.records import (
+    lines_of,
+    numbered_records,
+    records,
+    with_blank_lines,
+)
 
 COMMENTS = ("#", "//", "--")
 HEADER_RECORDS = 3
@@ -139,6 +150,10 @@ def _with_header(found: FileGuess, text: str, *, is_whole: bool) -> FileGuess:
     if len(rows) > 1 and found.is_header_odd and _is_record(rows):
         names = tuple(f"column_{number}" for number in range(1, len(rows[0]) + 1))
         return replace(found, header=names, header_records=0)
+    if titles := _padded_titles(rows):
+        lines = [number for number, _ in numbered_records(text, found.marks, found.title_lines)]
+        header = tuple(rows[titles])
+        return replace(found, header=header, title_lines=lines[titles - 1], is_header_odd=False)
     for number in range(1, min(HEADER_RECORDS, len(rows) - 1) + 1):
         width = len(found.header)
         if any(len(row) != width for row in rows[:number]):
@@ -152,6 +167,20 @@ def _with_header(found: FileGuess, text: str, *, is_whole: bool) -> FileGuess:
         if all(names) and len(set(names)) == width:
             return found if number == 1 else replace(found, header=names, header_records=number)
     return found
+
+
+def _padded_titles(rows: Sequence[Sequence[str]]) -> int:
+    """How many of the first rows are titles that a spreadsheet filled up to the width of all: each
+    with one text at most, above a row that names each column once by itself."""
+    width = len(rows[0]) if rows else 0
+    for number, row in enumerate(rows[: TITLE_RECORDS + 1]):
+        filled = [field.strip(BLANKS) for field in row if field.strip(BLANKS)]
+        if len(row) != width or width < 2:
+            return 0
+        if len(filled) > 1:
+            is_header = len(set(filled)) == width and not any(_kinds([row]))
+            return number if is_header else 0
+    return 0
 
 
 def _is_record(rows: Sequence[Sequence[str]]) -> bool:

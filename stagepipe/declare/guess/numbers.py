@@ -21,8 +21,6 @@ FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
 DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)\.([0-9]+)")
 PRECISIONS = (18, 38)
 """The digits of a guessed decimal: those of the values, and room for larger ones."""
-EXACT_DIGITS = 15
-"""Whole numbers of so many digits are the same as floats."""
 
 Test = Callable[[str], bool]
 
@@ -106,25 +104,17 @@ class Numbers:
         return all(state.tests == {} for state in self._by_point.values())
 
     def _words(self, state: _ByPoint) -> Iterator[str]:
+        # A whole number among others comes back with a point: `3` as `3.0`.
         for word in state.tests or ():
-            kind, _, way = word.partition("/")
-            is_short = way == "1" and self._longest <= EXACT_DIGITS
-            if not self._has_integers or kind == "int64" or is_short:
-                yield kind
+            if not self._has_integers or word == "int64":
+                yield word
 
 
 def _tests(value: str) -> dict[str, Test]:
     """The types, the preferred one first, in which a number comes back as the same text, each with
-    the test that says so of others. Behind a `/` stands the way in which they are written."""
-    found: dict[str, Test] = {
-        word: test
-        for word, test in (
-            ("int64", _is_int),
-            ("float64/1.0", _is_float),
-            ("float64/1", _is_short_float),
-        )
-        if test(value)
-    }
+    the test that says so of others."""
+    kinds = (("int64", _is_int), ("float64", _is_float))
+    found: dict[str, Test] = {word: test for word, test in kinds if test(value)}
     if match := DECIMAL.fullmatch(value):
         scale = len(match[2])
         for precision in PRECISIONS:
@@ -140,13 +130,6 @@ def _is_int(value: str) -> bool:
 
 def _is_float(value: str) -> bool:
     return FLOAT.fullmatch(value) is not None and repr(float(value)) == value
-
-
-def _is_short_float(value: str) -> bool:
-    """Whether it is a float among which whole numbers are written without a point."""
-    if not (INTEGER.fullmatch(value) or FLOAT.fullmatch(value)):
-        return False
-    return repr(float(value)).removesuffix(".0") == value
 
 
 def _decimal_test(precision: int, scale: int) -> Test:

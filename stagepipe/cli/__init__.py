@@ -29,6 +29,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     from stagepipe.cli.endings import conclude
 
     code = conclude(list(sys.argv[1:] if args is None else args))
+    gc.freeze()  # nor is there any to be looked for at the end
     others = threading.enumerate()[1:]
     if any(not each.daemon or each.name.startswith(IO_THREADS) for each in others):
         # A step that waits for a network does not hear of an interruption: nobody waits for it, and

@@ -29,6 +29,7 @@ from stagepipe.builtin.csv.layout import layout_of
 from stagepipe.builtin.csv.margins import top
 from stagepipe.builtin.csv.plain import plain_copy
 from stagepipe.builtin.csv.reader import CsvReader
+from stagepipe.builtin.csv.structure import Structure
 from stagepipe.contracts import ColumnSpec, DeadSegment, TableSpec
 from stagepipe.model import InputFile, Segment
 from stagepipe.plan.work import SourceWork
@@ -570,6 +571,16 @@ def test_lines_are_the_same_in_blocks_of_any_size(tmp_path_factory, data, block)
     with mock.patch.object(lines_module, "BLOCK_BYTES", block):
         found = CsvReader().first_lines(path, cuts)
     assert found == [csv_reference.text_of(data, "ascii").lines_before(cut) + 1 for cut in cuts]
+
+
+@given(data=st.lists(st.sampled_from([b'"', b",", b"\n", b"\r", b"a"])).map(b"".join))
+@some
+def test_quotes_are_regular_by_their_neighbours_as_by_their_places(data):
+    structure = Structure(b",", b'"')
+    view = lines_module.view_of(data)
+    quotes = structure.quotes(view)
+    is_regular = structure.misplaced(view, quotes).is_empty()
+    assert structure.count_regular(view) == (len(quotes) if is_regular else None)
 
 
 @given(case=cases())

@@ -19,9 +19,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING
 
 from stagepipe.errors import LockedError, UsageError
+from stagepipe.record.rejects import unfinished
 from stagepipe.run.descriptors import hold_lowest
 
 if TYPE_CHECKING:
@@ -104,6 +106,8 @@ def only_run(pipeline: Pipeline) -> Iterator[None]:
                 )
         held.callback(_release, lock)
         _sign(lock, me)
+        # What a dead run left half-written. That it is dead, this lock says.
+        rmtree(unfinished(pipeline.state_path / "runs", pipeline.name).parent, ignore_errors=True)
         for place in place_locks(pipeline):
             held.enter_context(_only_writer(place, me))
         yield

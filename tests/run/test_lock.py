@@ -192,3 +192,13 @@ def test_a_child_that_outlives_its_run_holds_no_lock(pipeline: Any) -> None:
         os.waitpid(child, 0)
         os.close(begun)
         os.close(begins)
+
+
+def test_what_a_dead_run_left_is_cleared_away(pipeline: Any) -> None:
+    """Its half-written rejects go; those of another pipeline, whose run may be alive, stay."""
+    runs = pipeline.state_path / "runs"
+    for name in (".letters.new", ".others.new", "20240101T000000-abcdef"):
+        (runs / name).mkdir(parents=True)
+        (runs / name / "rejects.parquet").touch()
+    with lock.only_run(pipeline):
+        assert {path.name for path in runs.iterdir()} == {".others.new", "20240101T000000-abcdef"}

@@ -56,8 +56,11 @@ def command(
         return 0
     get_ready(here)
     from stagepipe.plan.loading import load
+    from stagepipe.run.lock import refuse_if_held
 
     declared = load(pipeline, overrides)
+    here.pipeline = declared.name
+    refuse_if_held(declared)
     result = execute(
         here, declared, jobs=jobs, fresh=fresh, keep_going=keep_going, fail_fast=fail_fast
     )

@@ -135,6 +135,15 @@ def test_two_pipelines_on_one_place(at_work: Any) -> None:
     assert (again.code, f"run {run['run']}, process {process.pid}" in again.message) == (75, True)
 
 
+def test_a_run_is_refused_before_its_plugins_are_imported(at_work: Any) -> None:
+    """Who is locked out hears it at once, however long plugins take."""
+    _, project = at_work
+    text = (project.root / "pipeline.toml").read_text().replace("waits.py", "never.py")
+    project.write("never.py", "raise SystemExit('it was imported')")
+    project.write("second.toml", text)
+    assert project.command("second.toml").code == 75
+
+
 def test_a_place_is_free_when_its_run_is_killed(at_work: Any) -> None:
     """The kernel gives the lock back, whatever its file says; and no file of it stays."""
     process, project = at_work

@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -24,7 +25,12 @@ WORKER_ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
     "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
 }
+AT_END = "stagepipe.builtin.fork_server"
 HAS_FORK_SERVER = "forkserver" in multiprocessing.get_all_start_methods()
+LONGEST_ADDRESS = 103
+"""Of a socket, in bytes: 107 on Linux, 103 on macOS."""
+SOCKET = "/pymp-12345678/listener-12345678"
+"""As multiprocessing names the fork server's, in the temporary folder."""
 
 
 class ProcessPool:
@@ -32,8 +38,8 @@ class ProcessPool:
 
     def prepare(self, modules: Sequence[str]) -> None:
         """Start the fork server: it imports what workers need while the parent plans."""
-        if HAS_FORK_SERVER:
-            multiprocessing.get_context("forkserver").set_forkserver_preload(list(modules))
+        if may_fork():
+            multiprocessing.get_context("forkserver").set_forkserver_preload([*modules, AT_END])
             with _environment_of_workers(), _no_interrupts():
                 forkserver.ensure_running()
 
@@ -41,10 +47,16 @@ class ProcessPool:
         self, *, max_workers: int, initializer: Callable[..., None], initargs: tuple[Any, ...]
     ) -> Executor:
         """A pool of that many workers."""
-        context = multiprocessing.get_context("forkserver" if HAS_FORK_SERVER else "spawn")
+        context = multiprocessing.get_context("forkserver" if may_fork() else "spawn")
         return ProcessPoolExecutor(
             max_workers, mp_context=context, initializer=initializer, initargs=initargs
         )
+
+
+def may_fork() -> bool:
+    """Whether a fork server can be asked for workers: the path of its socket may be too long."""
+    length = len(os.fsencode(tempfile.gettempdir()) + SOCKET.encode())
+    return HAS_FORK_SERVER and length <= LONGEST_ADDRESS
 
 
 @contextmanager

@@ -60,8 +60,11 @@ def command(
         return 0
     get_ready(here)
     from stagepipe.plan.loading import load
+    from stagepipe.run.lock import refuse_if_held
 
     declared = load(pipeline, overrides)
+    here.pipeline = declared.name
+    refuse_if_held(declared)
     if here.verbose:
         _tell_detected(declared)
     result = execute(

@@ -8,6 +8,7 @@ file a record came back in, and `by_step`, whether it was a step that rejected i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 COLUMNS = Reject._fields
 BATCH_ROWS = 10_000
+LONE_RETURN = re.compile(r'^[^\n",]*\r[^\n",]*$')
 
 
 class Noted(NamedTuple):
@@ -55,7 +57,7 @@ def collect(spool: Spool, receipts: Iterable[Receipt], path: Path) -> int:
     bases = _first_lines(receipts)
     segments = {receipt.chunk: receipt.segments for receipt in receipts if receipt.segments}
     written, writer = 0, None
-    temporary = path.with_name(f".{path.name}.new")
+    temporary = unfinished(path.parent.parent, spool.folder.name)
     try:
         for receipt in receipts:
             if not receipt.rows.rejected:
@@ -65,7 +67,7 @@ def collect(spool: Spool, receipts: Iterable[Receipt], path: Path) -> int:
             mended = [Path(s.file.path).stem if s.file.is_mended else None for s in inside]
             table = _placed(_read_task(spool, receipt), receipt, starts, mended)
             if writer is None:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                temporary.parent.mkdir(parents=True, exist_ok=True)
                 writer = pq.ParquetWriter(temporary, table.schema, compression="zstd")
             writer.write_table(table)
             written += table.num_rows
@@ -73,8 +75,23 @@ def collect(spool: Spool, receipts: Iterable[Receipt], path: Path) -> int:
         if writer is not None:
             writer.close()
     if writer is not None:
-        temporary.replace(path)
+        _put_in_place(temporary, path)
     return written
+
+
+def unfinished(runs: Path, pipeline: str) -> Path:
+    """Where a pipeline's rejects lie while they are being written, in the folder of the runs. It
+    has one name, so that the next run finds what a dead one left, and nothing of another's."""
+    return runs / f".{pipeline}.new" / "rejects.parquet"
+
+
+def _put_in_place(new: Path, path: Path) -> None:
+    """Have the file with its folder, or in it where that is there, so that no folder is empty."""
+    if not path.parent.exists():
+        new.parent.rename(path.parent)
+    else:
+        new.replace(path)
+        new.parent.rmdir()
 
 
 def read(path: Path, source: str | None = None) -> Iterator[Reject]:
@@ -114,12 +131,12 @@ def write_csv(rejects: Iterable[Reject], out: IO[str]) -> None:
     import csv
 
     writer = csv.writer(out, lineterminator="\n")
-    # A lone CR ends a line for many who read this; older Pythons do not put it in quotes.
+    # A CR ends a line for many who read this; older Pythons put nothing in quotes for it alone.
     all_quoted = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(COLUMNS)
     for reject in rejects:
         row = [_in_csv(value) for value in reject]
-        has_return = any(isinstance(value, str) and "\r" in value for value in row)
+        has_return = any(isinstance(value, str) and LONE_RETURN.search(value) for value in row)
         (all_quoted if has_return else writer).writerow(row)
 
 

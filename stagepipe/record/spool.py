@@ -111,9 +111,11 @@ def file_sha256(path: Path) -> str:
 
 
 def fsync(path: Path) -> None:
-    """Have a file or a folder on the disk before anything that follows."""
+    """Have a file or a folder on the disk before anything that follows. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:  # the system does not say of which file
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         os.close(descriptor)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stagepipe.record.spool import fsync
@@ -24,13 +24,24 @@ class Flusher:
 
     def add(self, *paths: str) -> None:
         """Have these files on the disk before `finish` returns."""
-        self._pending += [self._thread.submit(fsync, Path(path)) for path in paths]
+        self._pending += [self._thread.submit(_sync, Path(path)) for path in paths]
 
     def finish(self) -> None:
         """Wait until all that was added is on the disk. Raises OSError if something cannot be."""
         pending, self._pending = self._pending, []
         for future in pending:
             future.result()
+
+
+def _sync(part: Path) -> None:
+    """Have a part on the disk. One that the disk did not take is removed, to be made again: the
+    system tells of the trouble once, and would say the next time that all of it is there."""
+    try:
+        fsync(part)
+    except OSError:
+        with suppress(OSError):
+            part.unlink()
+        raise
 
 
 @contextmanager

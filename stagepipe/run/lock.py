@@ -19,9 +19,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING
 
 from stagepipe.errors import LockedError, UsageError
+from stagepipe.record.rejects import unfinished
 from stagepipe.run.descriptors import hold_lowest
 from stagepipe.run.holding import signals_held_back
 
@@ -81,7 +83,20 @@ def place_locks(pipeline: Pipeline) -> list[Path]:
     sinks; in one order for all pipelines, so that of two runs one gets all that it needs."""
     sinks = [stage.sink for stage in pipeline.stages if stage.sink is not None]
     tables = {pipeline.output_path / sink.path for sink in sinks}
-    return sorted({table.parent.resolve() / f".{table.name}.lock" for table in tables})
+    # Not by `resolve`, which raises where links lead in circles: the plan says that.
+    real = {Path(os.path.realpath(table.parent)) / f".{table.name}.lock" for table in tables}
+    return sorted(real)
+
+
+def refuse_if_held(pipeline: Pipeline) -> None:
+    """Look whether a run holds what one of this pipeline needs: it is soon done, before plugins and
+    all that a run needs are imported. Raises LockedError."""
+    path = lock_path(pipeline)
+    if is_held(path):
+        raise _another_run(pipeline.name, path)
+    for place in place_locks(pipeline):
+        if is_held(place):
+            raise _another_writer(place)
 
 
 @contextmanager
@@ -98,13 +113,11 @@ def only_run(pipeline: Pipeline) -> Iterator[None]:
         with _told_by_key("state", path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
             if (lock := _acquired(path)) is None:
-                raise LockedError(
-                    f"another run of pipeline {pipeline.name!r} is at work "
-                    f"({_in_words(holder(path))}it holds {path})",
-                    "wait for it, or look at it with `stagepipe runs`",
-                )
+                raise _another_run(pipeline.name, path)
         held.callback(_release, lock)
         _sign(lock, me)
+        # What a dead run left half-written. That it is dead, this lock says.
+        rmtree(unfinished(pipeline.state_path / "runs", pipeline.name).parent, ignore_errors=True)
         for place in place_locks(pipeline):
             held.enter_context(_only_writer(place, me))
         try:
@@ -124,13 +137,7 @@ def _only_writer(path: Path, me: Holder) -> Iterator[None]:
         yield
         return
     if lock is None:
-        other = holder(path)
-        table = path.with_name(path.name.removeprefix(".").removesuffix(".lock"))
-        raise LockedError(
-            f"{table} is being written by a run of pipeline {other.pipeline!r} "
-            f"({_in_words(other)}it holds {path})",
-            "wait for it, or let the two write to different places",
-        )
+        raise _another_writer(path)
     try:
         _sign(lock, me)
         yield
@@ -167,6 +174,24 @@ def holder(path: Path) -> Holder:
         return Holder(str(plain["pipeline"]), int(plain["pid"]), str(plain["state"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Holder()
+
+
+def _another_run(pipeline: str, path: Path) -> LockedError:
+    return LockedError(
+        f"another run of pipeline {pipeline!r} is at work "
+        f"({_in_words(holder(path))}it holds {path})",
+        "wait for it, or look at it with `stagepipe runs`",
+    )
+
+
+def _another_writer(path: Path) -> LockedError:
+    other = holder(path)
+    table = path.with_name(path.name.removeprefix(".").removesuffix(".lock"))
+    return LockedError(
+        f"{table} is being written by a run of pipeline {other.pipeline!r} "
+        f"({_in_words(other)}it holds {path})",
+        "wait for it, or let the two write to different places",
+    )
 
 
 def _in_words(other: Holder) -> str:

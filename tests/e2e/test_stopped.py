@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import sqlite3
+import tempfile
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -90,3 +91,42 @@ def test_a_ledger_of_a_newer_version(subject: Subject) -> None:
     ended = subject.run()
     assert (ended.code, "newer stagepipe" in ended.out) == (1, True)
     assert (path.read_bytes(), subject.shown()) == (before, shown)
+
+
+def test_a_killed_run_leaves_nothing_in_the_temporary_folder(
+    subject: Subject,
+) -> None:
+    """Its fork server ends with it, and takes its socket along."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # the path of a socket has to be short
+    subject.reset()
+    process = subject.start(TMPDIR=str(folder))
+    try:
+        while not (subject.root / "out/letters").exists():
+            assert process.poll() is None, process.communicate()
+        assert any(folder.iterdir())
+    finally:
+        process.kill()
+        process.communicate()  # which ends when all that have its stderr have ended
+        left = list(folder.iterdir())
+        shutil.rmtree(folder)
+    assert left == []
+
+
+def test_a_temporary_folder_with_a_long_path(subject: Subject, tmp_path: Path) -> None:
+    """No socket of a fork server can lie in it: the workers are started without one."""
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    subject.reset()
+    process = subject.start(TMPDIR=str(folder))
+    out, err = process.communicate()
+    assert process.returncode == 0, out + err
+
+
+def test_a_part_that_the_disk_did_not_take_is_made_again(subject: Subject) -> None:
+    """After a failed sync the system says that all is well: so the part is not trusted again."""
+    subject.reset()
+    failed = subject.run(Fault(BROKEN, 8, "S"))
+    assert failed.code == 1
+    assert ".parquet" in failed.json["error"]["message"]
+    again, _ = subject.finish()
+    assert again.json["stages"][0]["tasks"]["made"] >= 1

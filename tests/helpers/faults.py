@@ -238,6 +238,7 @@ class Subject:
         result = ended.json
         found["rejects"] = digest(self.root / result["rejects"])
         found["rows"] = result["rows"]
+        found["left over"] = sorted(p.name for p in (self.root / ".stagepipe").rglob(".*"))
         spool = self.root / ".stagepipe/spool/letters"
         found["spool"] = sorted(path.name for path in spool.iterdir())
         return found

@@ -135,6 +135,15 @@ def test_two_pipelines_on_one_place(at_work: Any) -> None:
     assert (again.code, f"run {run['run']}, process {process.pid}" in again.message) == (75, True)
 
 
+def test_a_run_is_refused_before_its_plugins_are_imported(at_work: Any) -> None:
+    """Who is locked out hears it at once, however long plugins take."""
+    _, project = at_work
+    text = (project.root / "pipeline.toml").read_text().replace("waits.py", "never.py")
+    project.write("never.py", "raise SystemExit('it was imported')")
+    project.write("second.toml", text)
+    assert project.command("second.toml").code == 75
+
+
 def test_a_place_is_free_when_its_run_is_killed(at_work: Any) -> None:
     """The kernel gives the lock back, whatever its file says; and no file of it stays."""
     process, project = at_work
@@ -192,3 +201,13 @@ def test_a_child_that_outlives_its_run_holds_no_lock(pipeline: Any) -> None:
         os.waitpid(child, 0)
         os.close(begun)
         os.close(begins)
+
+
+def test_what_a_dead_run_left_is_cleared_away(pipeline: Any) -> None:
+    """Its half-written rejects go; those of another pipeline, whose run may be alive, stay."""
+    runs = pipeline.state_path / "runs"
+    for name in (".letters.new", ".others.new", "20240101T000000-abcdef"):
+        (runs / name).mkdir(parents=True)
+        (runs / name / "rejects.parquet").touch()
+    with lock.only_run(pipeline):
+        assert {path.name for path in runs.iterdir()} == {".others.new", "20240101T000000-abcdef"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,25 +64,11 @@ def command(
     declared = load(pipeline, overrides)
     here.pipeline = declared.name
     refuse_if_held(declared)
-    if here.verbose:
-        _tell_detected(declared)
     result = execute(
         here, declared, jobs=jobs, fresh=fresh, keep_going=keep_going, fail_fast=fail_fast
     )
     tell(here, result, declared, _flags(pipeline), as_json)
     return result.exit_code
-
-
-def _tell_detected(declared: Pipeline) -> None:
-    """Log which files are written otherwise than their source says, as `plan -v` shows them."""
-    from stagepipe.errors import StagepipeError
-    from stagepipe.plan.detecting import detected_in, detected_lines
-    from stagepipe.plan.planner import plan
-
-    with suppress(StagepipeError):  # the run will tell
-        made = plan(declared)
-        for line in detected_lines(detected_in(made.checked, made.sources)):
-            log.info("%s", line)
 
 
 def execute(here: Session, declared: Pipeline, **how: Any) -> RunResult:

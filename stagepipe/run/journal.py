@@ -17,6 +17,7 @@ from typing import Any
 from stagepipe import events
 from stagepipe.errors import Interrupted, StagepipeError
 from stagepipe.model import Decision, Failure, Output, Receipt, Rows, Task, printable
+from stagepipe.plan.detecting import detected_in, detected_lines
 from stagepipe.plan.files import left_alone
 from stagepipe.plan.planner import Plan, StagePlan
 from stagepipe.plan.work import Role
@@ -99,6 +100,10 @@ class Journal:
         path = str(self._pipeline.folder / file.name) if file else None
         name, files = self._pipeline.name, len(self._files)
         self._ledger.begin_run(self.run, name, path, self._jobs, files, self.replay_of)
+        if log.isEnabledFor(logging.INFO):
+            found = detected_in(self.plan.checked, self.plan.sources)
+            for line in detected_lines(found):
+                log.info("%s", line)
         for note in self.plan.mended.notes:
             log.warning("%s", note)
         for source in self.plan.sources:

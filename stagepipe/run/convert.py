@@ -202,6 +202,7 @@ def _kept(result: RunResult, pipeline: Pipeline, target: Target) -> RunResult:
             written = target.state / "rejects.csv"
             with written.open("w", encoding="utf-8", newline="") as stream:
                 rejects.write_csv(rejects.read(pipeline.folder / result.rejects), stream)
+            target.rejects.parent.mkdir(parents=True, exist_ok=True)
             written.replace(target.rejects)
             inside = target.rejects.is_relative_to(pipeline.folder)
             kept = str(target.rejects.relative_to(pipeline.folder) if inside else target.rejects)

@@ -189,7 +189,7 @@ def test_a_batch_is_written_wholly_or_not(ledger: Ledger) -> None:
     """A batch of tasks with a faulty one leaves no half of it behind."""
     ledger.begin_run("r1", "p", None, 1, 1)
     with pytest.raises(LedgerError):
-        ledger.add_tasks("r1", [task(0), task(0)])
+        ledger.add_tasks("r1", [task(0), {**task(1), "decision": None}])
     assert ledger.tasks("r1") == []
 
 

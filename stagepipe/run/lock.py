@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from stagepipe.errors import LockedError, UsageError
 from stagepipe.record.rejects import unfinished
 from stagepipe.run.descriptors import hold_lowest
+from stagepipe.run.holding import signals_held_back
 
 if TYPE_CHECKING:
     from stagepipe.declare import Pipeline
@@ -137,12 +138,14 @@ def _only_writer(path: Path, me: Holder) -> Iterator[None]:
         _sign(lock, me)
         yield
     finally:
-        with suppress(OSError):
-            path.unlink()
-        _release(lock)
-        with suppress(OSError):  # others may have written there
-            for folder in made:
-                folder.rmdir()
+        # All is over and noted: a signal that comes now has nothing left to interrupt.
+        with signals_held_back(is_last=True):
+            with suppress(OSError):
+                path.unlink()
+            _release(lock)
+            with suppress(OSError):  # others may have written there
+                for folder in made:
+                    folder.rmdir()
 
 
 def is_held(path: Path) -> bool:

@@ -142,12 +142,14 @@ def _only_writer(path: Path, me: Holder) -> Iterator[None]:
         _sign(lock, me)
         yield
     finally:
-        with suppress(OSError):
-            path.unlink()
-        _release(lock)
-        with suppress(OSError):  # others may have written there
-            for folder in made:
-                folder.rmdir()
+        # All is over and noted: a signal that comes now has nothing left to interrupt.
+        with signals_held_back(is_last=True):
+            with suppress(OSError):
+                path.unlink()
+            _release(lock)
+            with suppress(OSError):  # others may have written there
+                for folder in made:
+                    folder.rmdir()
 
 
 def is_held(path: Path) -> bool:

@@ -185,6 +185,7 @@ def test_a_lock_that_was_removed_is_none(pipeline: Any, monkeypatch: pytest.Monk
     assert not path.exists()
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_child_that_outlives_its_run_holds_no_lock(pipeline: Any) -> None:
     """What a plugin forks from a run keeps none of its locks."""
     begun, begins = os.pipe()

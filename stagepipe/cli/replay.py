@@ -68,10 +68,13 @@ def command(
     form = _read(mended) if mended is not None else None
     get_ready(here)
     from stagepipe.plan.loading import load
+    from stagepipe.run.lock import refuse_if_held
+
+    declared = load(pipeline, overrides)
+    refuse_if_held(declared)
     from stagepipe.run.replay import replay
     from stagepipe.run.start import Request
 
-    declared = load(pipeline, overrides)
     how = Request(jobs=jobs, keep_going=keep_going, fail_fast=fail_fast, **watched(here, declared))
     done = replay(declared, run, form, how)
     flags = () if str(pipeline) == DEFAULT_PIPELINE else ("-p", str(pipeline))

@@ -37,7 +37,7 @@ LASTING_OF_SYSTEM = (
     NotADirectoryError,
     PermissionError,
 )
-LIBRARIES = ("polars", "pyarrow")
+LIBRARIES = ("polars", "pyarrow", "stagepipe")
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 

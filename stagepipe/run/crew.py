@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from multiprocessing.process import BaseProcess
+from threading import Thread
 from typing import Any
 
 from stagepipe.model import Failure, Receipt
@@ -70,14 +71,24 @@ class Crew:
         if pid in self._seen:
             _signal(pid, signal.SIGKILL)
 
-    def fallen(self) -> Mapping[int, str]:
-        """The processes that have ended, and how, in words."""
+    def bury(self) -> Mapping[int, str]:
+        """End what is left of a pool that is broken; the processes that had ended before, and how,
+        in words."""
+        alive = {pid for pid in self._seen if _is_there(pid)}
+        self._abandon()
+        # Only now: the pool asks how its processes ended, too, and only one of two gets an answer.
+        closing = Thread(target=self._pool.shutdown, daemon=True)
+        closing.start()
+        closing.join(PATIENCE_SECONDS)
         codes = {pid: process.exitcode for pid, process in self._seen.items()}
-        return {pid: in_words(code) for pid, code in codes.items() if code is not None}
+        return {
+            pid: in_words(code)
+            for pid, code in codes.items()
+            if code is not None and (pid not in alive or code != -signal.SIGKILL)
+        }
 
     def renew(self) -> None:
-        """End what is left of the pool, and make another one."""
-        self._abandon()
+        """Make another pool in the place of one that is buried."""
         self._start()
 
     def close(self, *, is_at_rest: bool) -> None:
@@ -86,13 +97,13 @@ class Crew:
             self._pool.shutdown()
         else:
             self._abandon()
+            for process in self._seen.values():
+                process.join(PATIENCE_SECONDS)
 
     def _abandon(self) -> None:
         # Workers ignore SIGTERM, which a process group gets as one: they are ended by their id.
         self._kill()
         self._pool.shutdown(wait=False, cancel_futures=True)
-        for process in self._seen.values():
-            process.join(PATIENCE_SECONDS)
 
     def _kill(self) -> None:
         self._look_round()
@@ -119,6 +130,15 @@ def in_words(code: int) -> str:
         name = f"signal {-code}"
     perhaps = ", perhaps by the kernel for want of memory" if -code == signal.SIGKILL else ""
     return f"was killed by {name}{perhaps}"
+
+
+def _is_there(pid: int) -> bool:
+    """Whether there is a process of this id, be it one that has ended and is not asked after."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _signal(pid: int, signum: int) -> None:

@@ -50,7 +50,7 @@ class Workers(Protocol):
     def submit(self, order: worker.Order) -> Future[Receipt | Failure]: ...  # noqa: D102
     def end(self, order: worker.Order, pid: int | None) -> None: ...  # noqa: D102
     def kill(self, pid: int) -> None: ...  # noqa: D102
-    def fallen(self) -> Mapping[int, str]: ...  # noqa: D102
+    def bury(self) -> Mapping[int, str]: ...  # noqa: D102
     def renew(self) -> None: ...  # noqa: D102
     def close(self, *, is_at_rest: bool) -> None: ...  # noqa: D102
 
@@ -195,7 +195,7 @@ class FanOut:
     def _fallen(self) -> list[tuple[Attempt, Receipt | Failure]]:
         """What was in flight when the pool broke, each with how far it is under suspicion."""
         flights, self._running = list(self._running.values()), {}
-        how = self._workers.fallen()
+        how = self._workers.bury()
         left = {flight.order.attempt: self._desk_of(flight) for flight in flights}
         is_ended = any(flight.verdict for flight in flights)
         found: list[tuple[Attempt, Receipt | Failure]] = []

@@ -100,9 +100,9 @@ class Making:
             if isinstance(result, Failure):
                 following = self._attempts.after_failure(attempt, result, now)
                 self._journal.keep_traceback(result)
-                self._rest(limits, attempt, result, now)
                 if following is None:
                     self._fail(attempt.task, result)
+                self._rest(limits, attempt, result, now)
             else:
                 if self._breaker.after_success(attempt.source):
                     limits.wake_up(attempt.source)
@@ -132,26 +132,28 @@ class Making:
         self._failures.append(failure)
 
     def _rest(self, limits: Limits, attempt: Attempt, failure: Failure, now: float) -> None:
-        """Let the source rest if its attempts fail in a row, and give it up in the end."""
+        """Let the source rest if its attempts fail in a row. It is given up when it rested often
+        enough, or a task of it has failed for good: that fails the run, whatever comes later."""
         source = attempt.source
         until = self._breaker.after_failure(source, failure.cause, now)
         if until is None:
             return
-        limits.rest(source, until)
         name, pause = shown_source(source), duration(until - now)
-        log.warning(
-            "%s rests for %s: its attempts failed in a row, the last with: %s",
-            *(name, pause, failure.why),
-            extra={"source": source},
-        )
-        if self._breaker.is_hopeless(source):
-            why = f"not tried: {name} is given up, after it rested in vain; the last failure was: "
-            why += failure.why
-            dropped = limits.drop(source)
-            log.warning("%s is given up: %d of its tasks are not tried", name, len(dropped))
-            for task in (each.task for each in dropped):
-                key, chunk = task.key, task.chunk.index
-                self._fail(task, replace(failure, key=key, chunk=chunk, message=why, why=why))
+        has_failed = any(each.source == source for each in self._failures)
+        if not (has_failed or self._breaker.is_hopeless(source)):
+            limits.rest(source, until)
+            words = "%s rests for %s: its attempts failed in a row, the last with: %s"
+            log.warning(words, name, pause, failure.why, extra={"source": source})
+            return
+        dropped = [each.task for each in limits.drop(source)]
+        if not dropped:
+            return
+        words = "%s is given up, its attempts failed in a row: %d of its tasks are not tried"
+        log.warning(words, name, len(dropped), extra={"source": source})
+        why = f"not tried, as {name} is given up; the last failure was: {failure.why}"
+        for task in dropped:
+            key, chunk = task.key, task.chunk.index
+            self._fail(task, replace(failure, key=key, chunk=chunk, message=why, why=why))
 
     def _tell(
         self, attempt: Attempt, result: Receipt | Failure, following: Following, now: float

@@ -105,7 +105,7 @@ class Threads:
     def kill(self, pid: int) -> None:
         """Threads have no process of their own."""
 
-    def fallen(self) -> Mapping[int, str]:
+    def bury(self) -> Mapping[int, str]:
         """No thread dies."""
         return {}
 

@@ -16,7 +16,7 @@ from stagepipe.errors import OutputError, PipelineError
 APPEND = """\
 sink = { use = "parquet", path = "letters", on_existing = "append" }
 """
-KILLS = int(os.environ.get("STAGEPIPE_TEST_KILLS", "5"))
+KILLS = int(os.environ.get("STAGEPIPE_TEST_KILLS", "3"))
 
 
 @pytest.fixture

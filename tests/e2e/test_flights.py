@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"
-KILLS = int(os.environ.get("STAGEPIPE_TEST_KILLS", "5"))
+KILLS = int(os.environ.get("STAGEPIPE_TEST_KILLS", "3"))
 """How often a run is killed. `make torture` and a doubtful evening may ask for more."""
 SEED = int(os.environ.get("STAGEPIPE_TEST_SEED", "1"))
 PATIENCE_SECONDS = 30
@@ -158,7 +158,7 @@ def test_killed_at_any_instant_it_goes_on(slow: Any, undisturbed: dict[str, str]
     for number in range(KILLS):
         forget(slow)
         process = slow.start("-j", "2")
-        if number % 5 == 4:  # at its beginning, before any part
+        if number % 3 == 2:  # at its beginning, before any part
             time.sleep(chance.uniform(0, 0.5))
         else:
             target = chance.randrange(3 * len(list((slow.root / "flights").iterdir())) * 3)

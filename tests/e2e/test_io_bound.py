@@ -171,7 +171,7 @@ TENS = range(3, 60, 10)
 def test_what_goes_wrong_in_a_thread_is_told(waiting: Any) -> None:
     """With stage, chunk, file and step."""
     declare(waiting, '"fails"', cap=2)
-    ended = waiting.command()
+    ended = waiting.command("--set", "errors.backoff=0s")
     assert ended.code == 1
     assert (
         "stage 'wait', chunk 0 (landing/0.csv): step 'fails': TimeoutError: no answer"

@@ -187,17 +187,21 @@ def test_an_error_that_comes_again_is_not_tried_again(letters: Any) -> None:
 @pytest.mark.parametrize("how", ["hangs", "holds the GIL"])
 def test_what_hangs_is_ended_and_found(letters: Any, how: str) -> None:
     """Native code that holds the GIL, too; where it hung is kept."""
-    declare(letters, step=bad(how), errors='timeout = "5s"\nattempts = 1\nmax_dead = 1')
+    for number in set(range(FILES)) - {2, 3}:
+        (letters.root / f"landing/{number}.csv").unlink()
+    declare(letters, step=bad(how), errors='timeout = "3s"\nattempts = 1\nmax_dead = 1')
     ended = letters.command("-j", "2")
     assert ended.code == 0
-    assert "dead letter: landing/3.csv: it took longer than 5.0 s" in ended.err
-    assert ids(letters) == all_ids(without=3)
+    assert "dead letter: landing/3.csv: it took longer than 3.0 s" in ended.err
+    assert ids(letters) == list(range(200, 200 + ROWS))
     (found,) = (letters.root / ".stagepipe/runs").glob("*/tracebacks.txt")
     assert "in goes_wrong" in found.read_text()
 
 
 def test_what_waits_too_long_in_a_thread_is_given_up(letters: Any) -> None:
     """No thread can be ended, but nothing waits for it, not even the end of the program."""
+    for number in set(range(FILES)) - {2, 3}:
+        (letters.root / f"landing/{number}.csv").unlink()
     declare(
         letters,
         step='"slow_io"',
@@ -206,7 +210,7 @@ def test_what_waits_too_long_in_a_thread_is_given_up(letters: Any) -> None:
     ended = letters.command("-j", "2")
     assert ended.code == 0
     assert "dead letter: landing/3.csv: it took longer than 3.0 s" in ended.err
-    assert ids(letters) == all_ids(without=3)
+    assert ids(letters) == list(range(200, 200 + ROWS))
     (found,) = (letters.root / ".stagepipe/runs").glob("*/tracebacks.txt")
     assert "in slow_io" in found.read_text()
 
@@ -270,7 +274,7 @@ def test_a_source_that_fails_in_a_row_is_given_up(letters: Any) -> None:
     settings = 'chunk_size = "300B"'
     letters.write("b/1.csv", "id,word\n" + "".join(f"300,word{n}\n" for n in range(500)))
     source = '[[source]]\nname = "beta"\nfiles = "b/*.csv"'
-    errors = 'backoff = "0s"\nattempts = 2'
+    errors = 'backoff = "0s"\nattempts = 9'
     (letters.root / "landing/3.csv").unlink()
     declare(letters, step=bad("raises"), settings=settings, source=source)
     text = (letters.root / "pipeline.toml").read_text().replace('backoff = "1ms"', errors)
@@ -279,7 +283,7 @@ def test_a_source_that_fails_in_a_row_is_given_up(letters: Any) -> None:
     assert ended.code == 1
     assert "no luck" in ended.message
     assert "beta rests for" in ended.err
-    assert "beta is given up: " in ended.err
+    assert "beta is given up" in ended.err
     assert (letters.root / "tries").stat().st_size < 20
     again = letters.command("--set", "errors.max_dead=0", "-j", "2")
     assert again.json["stages"][0]["tasks"]["taken"] >= 7

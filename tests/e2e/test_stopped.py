@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -26,11 +27,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Subject:
 
 
 @pytest.fixture
-def subject(made: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Subject:
-    """With the old tables in place, and a temporary folder that goes with the test."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+def subject(made: Subject, monkeypatch: pytest.MonkeyPatch) -> Iterator[Subject]:
+    """With the old tables in place, and a temporary folder that goes with the test. It has a short
+    name: in a long one there would be no fork server, and workers without the faults."""
     made.reset(with_old=True)
-    return made
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        yield made
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from stagepipe.errors import PipelineError
 
 EXAMPLES = int(os.environ.get("STAGEPIPE_TEST_PIPELINES", "24"))
 SHRINK = bool(os.environ.get("STAGEPIPE_TEST_SHRINK"))
-KILLS = int(os.environ.get("STAGEPIPE_TEST_KILLS", "5"))
+KILLS = int(os.environ.get("STAGEPIPE_TEST_KILLS", "3"))
 
 # -- any files, any chunks ------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ from stagepipe.errors import OutputError
 
 EXAMPLES = int(os.environ.get("STAGEPIPE_TEST_PIPELINES", "24"))
 SHRINK = bool(os.environ.get("STAGEPIPE_TEST_SHRINK"))
-KILLS = int(os.environ.get("STAGEPIPE_TEST_KILLS", "5"))
+KILLS = int(os.environ.get("STAGEPIPE_TEST_KILLS", "3"))
 UNIQUE = 'code = { type = "int32", unique = true }\n'
 KEPT = "[errors]\nmax_rejected = 1000\n"
 APPEND = 'sink = { use = "parquet", path = "letters", on_existing = "append" }\n'

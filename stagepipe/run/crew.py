@@ -75,9 +75,9 @@ class Crew:
         """End what is left of a pool that is broken; the processes that had ended before, and how,
         in words."""
         alive = {pid for pid in self._seen if _is_there(pid)}
-        self._abandon()
-        # Only now: the pool asks how its processes ended, too, and only one of two gets an answer.
-        closing = Thread(target=self._pool.shutdown, daemon=True)
+        self._kill()
+        # The pool asks how its processes ended, too, and only one of two who ask gets an answer.
+        closing = Thread(target=self._pool.shutdown, kwargs={"cancel_futures": True}, daemon=True)
         closing.start()
         closing.join(PATIENCE_SECONDS)
         codes = {pid: process.exitcode for pid, process in self._seen.items()}
@@ -95,17 +95,14 @@ class Crew:
         """End all workers; by SIGKILL unless they are `is_at_rest`."""
         if is_at_rest:
             self._pool.shutdown()
-        else:
-            self._abandon()
-            for process in self._seen.values():
-                process.join(PATIENCE_SECONDS)
-
-    def _abandon(self) -> None:
-        # Workers ignore SIGTERM, which a process group gets as one: they are ended by their id.
+            return
         self._kill()
         self._pool.shutdown(wait=False, cancel_futures=True)
+        for process in self._seen.values():
+            process.join(PATIENCE_SECONDS)
 
     def _kill(self) -> None:
+        # Workers ignore SIGTERM, which a process group gets as one: they are ended by their id.
         self._look_round()
         for process in self._seen.values():
             process.kill()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,8 @@ from stagepipe.record.ledger_tables import MIGRATIONS, TABLES, VERSION
 
 BUSY_SECONDS = 30.0
 RUNNING = "running"
+DAMAGES = (sqlite3.Error, UnicodeDecodeError)
+"""What reading a damaged file may raise: SQLite's messages quote it, and need not be text."""
 MOVE_AWAY = "move it away to begin a new one: only history is lost, no finished part"
 
 Row = dict[str, Any]
@@ -59,7 +61,7 @@ class Ledger(DriftTables):
                 with nullcontext() if must_exist else FileLock(path.with_name("ledger.lock")):
                     self._open(is_only_read=must_exist)
                 opened.pop_all()
-        except (sqlite3.Error, OSError) as error:
+        except (*DAMAGES, OSError) as error:
             raise LedgerError(f"the ledger {path} cannot be used: {error}", MOVE_AWAY) from error
 
     def close(self) -> None:
@@ -96,7 +98,7 @@ class Ledger(DriftTables):
             with self._db:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield
-        except (sqlite3.Error, OverflowError) as error:
+        except (*DAMAGES, OverflowError) as error:
             raise LedgerError(
                 f"the ledger {self.path} cannot be written: {error}", MOVE_AWAY
             ) from error
@@ -284,9 +286,9 @@ class Ledger(DriftTables):
         """The stages of a run that ended, in order."""
         rows = self._rows("SELECT * FROM stages WHERE run = ? ORDER BY position", run)
         for row in rows:
-            row["dropped_by"] = json.loads(row["dropped_by"])
-            row["added_by"] = json.loads(row["added_by"])
-            row["rejected_by"] = json.loads(row.get("rejected_by", "{}"))  # none before version 2
+            row["dropped_by"] = self._parsed(row["dropped_by"])
+            row["added_by"] = self._parsed(row["added_by"])
+            row["rejected_by"] = self._parsed(row.get("rejected_by", "{}"))  # none before version 2
         return rows
 
     def outputs(self, run: str) -> list[Row]:
@@ -388,17 +390,25 @@ class Ledger(DriftTables):
             run,
         )
         for row in rows:
-            row["seconds"] = json.loads(row["seconds"])
+            row["seconds"] = self._parsed(row["seconds"])
         return rows
 
     def _rows(self, query: str, *values: Any) -> list[Row]:
         try:
             with closing(self._db.execute(query, values)) as cursor:
                 return [dict(row) for row in cursor.fetchall()]
-        except sqlite3.Error as error:
-            raise LedgerError(
-                f"the ledger {self.path} cannot be read: {error}", MOVE_AWAY
-            ) from error
+        except DAMAGES as error:
+            raise self._unreadable(error) from error
+
+    def _parsed(self, text: str, make: Callable[..., Any] = dict) -> Any:
+        """What a column of JSON holds."""
+        try:
+            return make(**json.loads(text))
+        except (ValueError, TypeError) as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: Exception) -> LedgerError:
+        return LedgerError(f"the ledger {self.path} cannot be read: {error}", MOVE_AWAY)
 
 
 def _plain(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -23,6 +23,8 @@ class DriftTables(ABC):
     def _insert(self, table: str, **columns: Any) -> None: ...
     @abstractmethod
     def _rows(self, query: str, *values: Any) -> list[Row]: ...
+    @abstractmethod
+    def _parsed(self, text: str, make: Callable[..., Any] = ...) -> Any: ...
 
     def add_drift(self, run: str, changes: Iterable[tuple[Change, str]]) -> None:
         """Note what is new about the files of a run, each change with its `on_drift`."""
@@ -72,7 +74,8 @@ class DriftTables(ABC):
             "ORDER BY number DESC LIMIT 1",
             *(pipeline, printable(source)),
         )
-        return Profile(**json.loads(found[0]["profile"])) if found else None
+        profile: Profile | None = self._parsed(found[0]["profile"], Profile) if found else None
+        return profile
 
     def profiled_files(self, pipeline: str, source: str) -> dict[tuple[str, int, int], int]:
         """The records of each file of a source that a committed run has read (path, size,

@@ -178,6 +178,37 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
     assert path.read_bytes() == b"garbage" * 1000
 
 
+@pytest.mark.parametrize(
+    ("text", "damaged"),
+    [
+        (b"CREATE TABLE profiles", b"CREATE \x81ABLE profiles"),
+        (b"CREATE TABLE stages", b"CREATE TABLE s\x81ages"),
+        (b'{"filter": 3}', b'{"filter", 3}'),
+        (b"orders-of-may", b"orders\x81of-may"),
+    ],
+)
+def test_a_ledger_that_is_damaged_inside_is_refused(
+    tmp_path: Path, text: bytes, damaged: bytes
+) -> None:
+    """Also where the damage shows up in SQLite's own message, which is no text then."""
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path) as ledger:
+        ledger.begin_run("r1", "orders-of-may", None, 1, 1)
+        ledger.add_stage("r1", 0, {**STAGE, "dropped_by": '{"filter": 3}'}, Rows())
+    path.with_name("ledger.sqlite-wal").unlink(missing_ok=True)
+    content = path.read_bytes()
+    assert text in content
+    path.write_bytes(content.replace(text, damaged))
+
+    def look() -> None:
+        with Ledger(path) as ledger:
+            ledger.runs()
+            ledger.stages("r1")
+
+    with pytest.raises(LedgerError, match="the ledger"):
+        look()
+
+
 def test_a_ledger_that_must_exist_is_not_made(tmp_path: Path) -> None:
     """Asking for history makes no file."""
     with pytest.raises(LedgerError, match="nothing has run here yet"):

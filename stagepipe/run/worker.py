@@ -12,7 +12,7 @@ import resource
 import signal
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -135,6 +135,8 @@ def run_task(order: Order) -> Receipt | Failure:
                 return compared(_bench.spool, _bench.work, order, writer)
             return _run(_bench, order, stage)
     except BaseException as error:  # noqa: BLE001 - not even sys.exit() may reach the pool
+        with suppress(OSError):  # the next run finds what cannot be removed now
+            _bench.spool.discard(task.key, order.attempt)
         return _failure(order, stage, error)
 
 

@@ -20,7 +20,7 @@ from hypothesis import settings
 import stagepipe
 
 # No test asserts a time: the machine may be busy.
-settings.register_profile("stagepipe", deadline=None)
+settings.register_profile("stagepipe", deadline=None, max_examples=60)
 settings.load_profile("stagepipe")
 
 PYTHON = sys.executable

@@ -35,7 +35,7 @@ from stagepipe.model import InputFile, Segment
 from stagepipe.plan.work import SourceWork
 from stagepipe.run import portions
 
-EXAMPLES = int(os.environ.get("STAGEPIPE_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("STAGEPIPE_EXAMPLES", "60"))
 some = settings(
     max_examples=EXAMPLES,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

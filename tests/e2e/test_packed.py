@@ -186,7 +186,7 @@ def twice() -> bytes:
     return packed.getvalue()
 
 
-BEHIND = gzip.compress(b"id,text\n" + b"1,x\n" * 2**18, mtime=0) + b"x" * 99
+BEHIND = gzip.compress(b"id,text\n" + b"1,x\n" * 2**14, mtime=0) + b"x" * 99
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from stagepipe import Column, CsvDialect, Errors, Pipeline, Schema, Sink, Source
 from stagepipe.builtin.steps import STEPS
 from stagepipe.builtin.table_steps import TABLE_STEPS
 
-EXAMPLES = int(os.environ.get("STAGEPIPE_TEST_PIPELINES", "25"))
+EXAMPLES = int(os.environ.get("STAGEPIPE_TEST_PIPELINES", "15"))
 """How many pipelines are tried. `make torture` asks for more."""
 SHRINK = "STAGEPIPE_TEST_SHRINK" in os.environ
 CALLS = STEPS | TABLE_STEPS

@@ -23,7 +23,7 @@ import stagepipe
 from stagepipe import events
 from stagepipe.errors import PipelineError
 
-EXAMPLES = int(os.environ.get("STAGEPIPE_TEST_PIPELINES", "24"))
+EXAMPLES = int(os.environ.get("STAGEPIPE_TEST_PIPELINES", "15"))
 SHRINK = bool(os.environ.get("STAGEPIPE_TEST_SHRINK"))
 KILLS = int(os.environ.get("STAGEPIPE_TEST_KILLS", "3"))
 

@@ -30,7 +30,7 @@ import stagepipe
 from stagepipe import Sink
 from stagepipe.errors import OutputError
 
-EXAMPLES = int(os.environ.get("STAGEPIPE_TEST_PIPELINES", "24"))
+EXAMPLES = int(os.environ.get("STAGEPIPE_TEST_PIPELINES", "15"))
 SHRINK = bool(os.environ.get("STAGEPIPE_TEST_SHRINK"))
 KILLS = int(os.environ.get("STAGEPIPE_TEST_KILLS", "3"))
 UNIQUE = 'code = { type = "int32", unique = true }\n'

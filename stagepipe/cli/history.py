@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from stagepipe.cli.options import DEFAULT_PIPELINE
 from stagepipe.errors import UsageError
+from stagepipe.record.ledger_tables import RUNNING
 
 if TYPE_CHECKING:
     from stagepipe.record.ledger import Ledger
 
 DEFAULT_STATE = ".stagepipe"
 LEDGER = "ledger.sqlite"
-RUNNING = "running"
 Row = dict[str, Any]
 
 

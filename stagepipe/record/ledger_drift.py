@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
-from typing import Any
+from collections.abc import Iterable
 
 from stagepipe.model import printable, to_plain
 from stagepipe.record.drift import Change, FileFacts, Profile
+from stagepipe.record.ledger_file import LedgerFile, Row
 
-Row = dict[str, Any]
 
-
-class DriftTables(ABC):
+class DriftTables(LedgerFile):
     """The tables `drift`, `profiles` and `profiled_files` of a ledger."""
-
-    @abstractmethod
-    def _writing(self) -> AbstractContextManager[None]: ...
-    @abstractmethod
-    def _insert(self, table: str, **columns: Any) -> None: ...
-    @abstractmethod
-    def _rows(self, query: str, *values: Any) -> list[Row]: ...
-    @abstractmethod
-    def _parsed(self, text: str, make: Callable[..., Any] = ...) -> Any: ...
 
     def add_drift(self, run: str, changes: Iterable[tuple[Change, str]]) -> None:
         """Note what is new about the files of a run, each change with its `on_drift`."""

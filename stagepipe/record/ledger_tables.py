@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 VERSION = 5
+RUNNING = "running"
+"""The status of a run from its beginning to its end, or to the next run's beginning."""
 
 DRIFT_TABLES = """
 CREATE TABLE profiles (

@@ -9,6 +9,7 @@ file a record came back in, and `by_step`, whether it was a step that rejected i
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -57,7 +58,7 @@ def collect(spool: Spool, receipts: Iterable[Receipt], path: Path) -> int:
     bases = _first_lines(receipts)
     segments = {receipt.chunk: receipt.segments for receipt in receipts if receipt.segments}
     written, writer = 0, None
-    temporary = unfinished(path.parent.parent, spool.folder.name)
+    temporary = _unfinished(path.parent.parent, spool.folder.name)
     try:
         for receipt in receipts:
             if not receipt.rows.rejected:
@@ -79,7 +80,12 @@ def collect(spool: Spool, receipts: Iterable[Receipt], path: Path) -> int:
     return written
 
 
-def unfinished(runs: Path, pipeline: str) -> Path:
+def clean(runs: Path, pipeline: str) -> None:
+    """Remove what a dead run left half-written. Only for who holds the pipeline's lock."""
+    shutil.rmtree(_unfinished(runs, pipeline).parent, ignore_errors=True)
+
+
+def _unfinished(runs: Path, pipeline: str) -> Path:
     """Where a pipeline's rejects lie while they are being written, in the folder of the runs. It
     has one name, so that the next run finds what a dead one left, and nothing of another's."""
     return runs / f".{pipeline}.new" / "rejects.parquet"

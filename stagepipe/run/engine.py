@@ -55,6 +55,7 @@ class Run:
         try:
             self.spool.folder.mkdir(parents=True, exist_ok=True)
             self.spool.clean()
+            rejects.clean(self.pipeline.state_path / "runs", self.pipeline.name)
             self.stages_until_settled()
             self.journal.note_profiles(self.drift)
             current = {task.key for layer in self.plan.layers for task in layer.tasks}

@@ -19,12 +19,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import rmtree
 from typing import TYPE_CHECKING
 
 from stagepipe.errors import LockedError, UsageError
-from stagepipe.record.rejects import unfinished
-from stagepipe.run.descriptors import hold_lowest
+from stagepipe.record.ledger_tables import RUNNING
 from stagepipe.run.holding import signals_held_back
 
 if TYPE_CHECKING:
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
 TRIES = 100
 PAUSE_SECONDS = 0.01
 """A look takes some microseconds: a second of it would be somebody who never looks away."""
-RUNNING = "running"
 
 _held: set[int] = set()
 
@@ -103,28 +100,26 @@ def refuse_if_held(pipeline: Pipeline) -> None:
 def only_run(pipeline: Pipeline) -> Iterator[None]:
     """Be the only run of the pipeline, and the only one that writes to its sinks' places. Raises
     LockedError when another is at work, UsageError when a folder of its own cannot be made."""
-    hold_lowest()  # a plugin may have closed them when it was imported
     path = lock_path(pipeline)
     if pipeline.spool is not None:  # else it lies in the state folder
         with _told_by_key("spool", pipeline.spool_path):
             pipeline.spool_path.mkdir(parents=True, exist_ok=True)
     me = Holder(pipeline.name, os.getpid(), str(path.parent.absolute()))
-    with ExitStack() as held:
+    held = ExitStack()
+    try:
         with _told_by_key("state", path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
             if (lock := _acquired(path)) is None:
                 raise _another_run(pipeline.name, path)
         held.callback(_release, lock)
         _sign(lock, me)
-        # What a dead run left half-written. That it is dead, this lock says.
-        rmtree(unfinished(pipeline.state_path / "runs", pipeline.name).parent, ignore_errors=True)
         for place in place_locks(pipeline):
             held.enter_context(_only_writer(place, me))
-        try:
-            yield
-        finally:
-            with signals_held_back(is_last=True):  # what became of the run is known
-                held.close()
+        yield
+    finally:
+        # All is over and noted: a signal that comes now has nothing left to interrupt.
+        with signals_held_back(is_last=True):
+            held.close()
 
 
 @contextmanager
@@ -142,14 +137,12 @@ def _only_writer(path: Path, me: Holder) -> Iterator[None]:
         _sign(lock, me)
         yield
     finally:
-        # All is over and noted: a signal that comes now has nothing left to interrupt.
-        with signals_held_back(is_last=True):
-            with suppress(OSError):
-                path.unlink()
-            _release(lock)
-            with suppress(OSError):  # others may have written there
-                for folder in made:
-                    folder.rmdir()
+        with suppress(OSError):
+            path.unlink()
+        _release(lock)
+        with suppress(OSError):  # others may have written there
+            for folder in made:
+                folder.rmdir()
 
 
 def is_held(path: Path) -> bool:

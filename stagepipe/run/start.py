@@ -14,6 +14,7 @@ from stagepipe.record.ledger import Ledger
 from stagepipe.run import WORKER_MODULES, memory
 from stagepipe.run.caps import usable_cores
 from stagepipe.run.commit import place_of
+from stagepipe.run.descriptors import hold_lowest
 from stagepipe.run.engine import Run
 from stagepipe.run.journal import Journal
 from stagepipe.run.lock import only_run
@@ -84,7 +85,9 @@ def get_ready(pipeline: Pipeline) -> Checked:
             "worker_memory is set, and this system does not tell how much memory a process has",
             "leave worker_memory out here",
         )
-    return check(pipeline, worker_modules=WORKER_MODULES)
+    checked = check(pipeline, worker_modules=WORKER_MODULES)
+    hold_lowest()  # a plugin may have closed them when it was imported
+    return checked
 
 
 def run_locked(checked: Checked, request: Request) -> RunResult:

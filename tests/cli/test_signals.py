@@ -8,23 +8,13 @@ import signal
 from pathlib import Path
 
 import pytest
+from waiting import WAITING
 
 from stagepipe.cli.signals import ECHO_SECONDS, Signals
 from stagepipe.errors import Interrupted
 from stagepipe.events import RunFinished, Waiting
 from stagepipe.model import Rows
 
-# Waits for a word that never comes. Who opens the other end knows that the step waits.
-WAITING = """
-from stagepipe import step
-
-@step
-def wait(frame):
-    if len(frame):  # a check tries each step on a table without rows
-        with open({never!r}) as never:
-            never.read()
-    return frame
-"""
 # It looks up from waiting now and then: a signal that comes just before a system call that blocks
 # is not heard by Python until that call returns.
 IMPORTING = """

@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -142,3 +143,17 @@ def test_csv_has_the_fixed_columns_and_every_byte(tmp_path: Path) -> None:
         "source,file,line,byte_offset,stage,column,value,reason,also,raw\n"
         'acme,f,1,7,parse,id,x,type,,"x\\xff,1"\n'
     )
+
+
+def test_what_a_dead_run_left_is_cleared_away(project: Any) -> None:
+    """Its half-written rejects go; those of another pipeline, whose run may be alive, stay."""
+    project.letters("a.csv", range(3))
+    project.declare()
+    runs = project.root / ".stagepipe" / "runs"
+    for name in (".letters.new", ".others.new", "20240101T000000-abcdef"):
+        (runs / name).mkdir(parents=True)
+        (runs / name / "rejects.parquet").touch()
+    project.run()
+    assert not (runs / ".letters.new").exists()
+    assert (runs / ".others.new" / "rejects.parquet").exists()
+    assert (runs / "20240101T000000-abcdef" / "rejects.parquet").exists()

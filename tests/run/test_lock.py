@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from waiting import WAITING
 
 from stagepipe.errors import LockedError
 from stagepipe.run import lock
@@ -85,18 +86,6 @@ def test_only_a_run_holds_the_lock(pipeline: Any) -> None:
     with FileLock(path):
         assert lock.is_held(path)
     assert not lock.is_held(path)
-
-
-WAITING = """
-from stagepipe import step
-
-@step
-def wait(frame):
-    if len(frame):  # a check tries each step on a table without rows
-        with open({never!r}) as never:
-            never.read()
-    return frame
-"""
 
 
 @pytest.fixture
@@ -202,13 +191,3 @@ def test_a_child_that_outlives_its_run_holds_no_lock(pipeline: Any) -> None:
         os.waitpid(child, 0)
         os.close(begun)
         os.close(begins)
-
-
-def test_what_a_dead_run_left_is_cleared_away(pipeline: Any) -> None:
-    """Its half-written rejects go; those of another pipeline, whose run may be alive, stay."""
-    runs = pipeline.state_path / "runs"
-    for name in (".letters.new", ".others.new", "20240101T000000-abcdef"):
-        (runs / name).mkdir(parents=True)
-        (runs / name / "rejects.parquet").touch()
-    with lock.only_run(pipeline):
-        assert {path.name for path in runs.iterdir()} == {".others.new", "20240101T000000-abcdef"}

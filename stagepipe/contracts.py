@@ -181,6 +181,17 @@ class SegmentResult:
     other_tables: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class SegmentBytes:
+    """A segment with what `Reader.read` is given of it."""
+
+    data: bytes
+    head: bytes
+    segment: Segment
+    options: Mapping[str, Any]
+    is_last: bool = True
+
+
 class DeadSegment(Exception):  # noqa: N818 - the word of the field and of our users
     """A reader cannot make anything of a file: the message says why, and what to do."""
 
@@ -249,6 +260,14 @@ class Reader(Protocol):
         whole segment where that starts the file; `with_places` asks for the result's `places`,
         `is_last` says that the file ends with these bytes. Called in a worker. Raises
         DeadSegment."""
+        ...
+
+    def read_all(
+        self, given: Sequence[SegmentBytes], spec: TableSpec, *, with_places: bool = False
+    ) -> Sequence[SegmentResult | DeadSegment]:
+        """What `read` makes of each of some segments of one source, or why that is dead; it must
+        not depend on the others. A reader may lack this method: it is for those that read many
+        small files faster than each by itself. Called in a worker."""
         ...
 
     def first_lines(self, path: Path, cuts: Sequence[int]) -> list[int]:

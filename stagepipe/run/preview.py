@@ -24,8 +24,8 @@ from stagepipe.plan.work import SourceWork, StageWork, Work
 from stagepipe.plugins import Plugins
 from stagepipe.run.applying import StepReject, Tally, apply_steps
 from stagepipe.run.duplicates import duplicates, keys_of, without
+from stagepipe.run.places import in_its_file, no_rows, with_provenance
 from stagepipe.run.portions import Portion, streamed
-from stagepipe.run.reading import moved, no_rows, with_provenance
 from stagepipe.run.step_rejects import Place, placed
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def _placed(
         (offset + inside.start, line + first) for offset, line in zip(offsets, lines, strict=True)
     ]
     rejects = [
-        moved(reject, inside.start, first)._replace(file=printable(file.path))
+        in_its_file(reject, printable(source), printable(file.path), inside.start, first)
         for reject in result.rejects
     ]
     table = with_provenance(result, source, inside, work.table)

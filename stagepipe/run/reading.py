@@ -9,20 +9,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stagepipe.contracts import DeadSegment, Reader, SegmentResult, TableSpec
+from stagepipe.contracts import DeadSegment, Reader, SegmentBytes, SegmentResult
 from stagepipe.model import RECORD, Cause, Chunk, Reject, Segment, SegmentCount, printable
-from stagepipe.plan.work import Work, provenance_type
+from stagepipe.plan.work import Work
 from stagepipe.plugins import Plugins
 from stagepipe.record.mended import Origins, origins_of
 from stagepipe.run.causes import cause_of, may_pass
+from stagepipe.run.places import (
+    at_origin,
+    in_its_file,
+    needs_places,
+    no_rows,
+    record_numbers,
+    with_provenance,
+)
 from stagepipe.run.portions import Portion, is_streamed, portions, streamed_sha256
 from stagepipe.run.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-OFFSET_BITS = 44
-"""A file has less than 16 TiB, so that its number in the chunk fits beside a byte offset in it."""
 
 UNFIT = ("type", "encoding")
 """Reasons of rejects which say that a value is none of its column."""
@@ -80,12 +85,67 @@ class ChunkReading:
         Raises LateDeath.
         """
         is_first = True
-        for number, segment in enumerate(self._chunk.segments):
-            for table in self._rows_of(number, segment):
+        for several in self._at_once():
+            rows = self._rows_of(*several[0]) if len(several) == 1 else self._rows_of_all(several)
+            for table in rows:
                 yield table
                 is_first = False
         if self._held or is_first:
             yield self._taken()
+
+    def _at_once(self) -> Iterator[list[tuple[int, Segment]]]:
+        """The chunk's segments, in their order and with their numbers, as they are to be read:
+        together, where the reader can do that and no more than `piece_bytes` are held."""
+        several: list[tuple[int, Segment]] = []
+        size = 0
+        for number, segment in enumerate(self._chunk.segments):
+            is_alone = (
+                not hasattr(self._reader, "read_all")
+                or number in self._dead
+                or segment.file.is_mended
+                or is_streamed(segment, self._work.chunk_size)
+            )
+            if several and (is_alone or size + segment.size > self._piece_bytes):
+                yield several
+                several, size = [], 0
+            if is_alone:
+                yield [(number, segment)]
+                continue
+            several.append((number, segment))
+            size += segment.size
+        if several:
+            yield several
+
+    def _rows_of_all(self, several: Sequence[tuple[int, Segment]]) -> Iterator[pa.Table]:
+        """Read some segments together, as `_rows_of` reads each."""
+        given: dict[int, SegmentBytes] = {}
+        found: dict[int, SegmentCount] = {}
+        for number, segment in several:
+            count = SegmentCount(segment.file, segment.start, segment.end)
+            try:
+                (portion,) = self._portions(segment)
+            except (DeadSegment, OSError) as error:
+                found[number] = replace(count, dead=self._why_dead(error))
+                continue
+            found[number] = replace(count, sha256=self._sha256(portion))
+            inside = portion.within(segment.file, segment.first_line)
+            given[number] = SegmentBytes(
+                portion.data, portion.head, inside, portion.options, portion.is_last
+            )
+        size = sum(each.segment.size for each in given.values())
+        if self._held and self._size + size > self._piece_bytes:
+            yield self._taken()
+        with self._clock.time("parse"):
+            results = self._reader.read_all(
+                list(given.values()), self._work.table, with_places=self._needs_places(None)
+            )
+        for (number, each), result in zip(given.items(), results, strict=True):
+            if isinstance(result, DeadSegment):
+                count = SegmentCount(each.segment.file, each.segment.start, each.segment.end)
+                found[number] = replace(count, dead=str(result))
+            else:
+                found[number] = self._keep(number, each.segment, result, found[number], None)
+        self.counts += found.values()
 
     def _rows_of(self, number: int, segment: Segment) -> Iterator[pa.Table]:
         """Read a segment. Its rows are held back until there are enough for a table."""
@@ -101,16 +161,14 @@ class ChunkReading:
                     yield self._taken()
                     before = size_before = 0
                     is_given = is_begun
-                count = self._keep(number, segment, portion, count)
+                count = self._read(number, segment, portion, count)
                 is_begun = True
             if is_streamed(segment, self._work.chunk_size):
                 with self._clock.time("hash"):
                     sha256 = streamed_sha256(Path(self._work.folder), segment)
                 count = replace(count, sha256=sha256)
         except (DeadSegment, OSError) as error:
-            if cause_of(error) is Cause.DISK_FULL or (may_pass(error) and not self._is_last):
-                raise
-            why = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
+            why = self._why_dead(error)
             if is_given:
                 raise LateDeath(number, why) from error
             del self._held[before:], self.rejects[rejects_before:]
@@ -128,44 +186,68 @@ class ChunkReading:
                 return
             yield portion
 
-    def _keep(
+    def _why_dead(self, error: DeadSegment | OSError) -> str:
+        """Why a segment cannot be read. Raises the error where another attempt may read it."""
+        if cause_of(error) is Cause.DISK_FULL or (may_pass(error) and not self._is_last):
+            raise error
+        return f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
+
+    def _sha256(self, portion: Portion) -> str:
+        """Of a segment that is one portion."""
+        if portion.is_streamed:
+            return ""
+        with self._clock.time("hash"):
+            return hashlib.sha256(portion.data).hexdigest()
+
+    def _needs_places(self, origins: Origins | None) -> bool:
+        return self._with_records or needs_places(self._work.table, origins)
+
+    def _read(
         self, number: int, segment: Segment, portion: Portion, count: SegmentCount
     ) -> SegmentCount:
         """Read one portion, and add it to what the segment has come to."""
-        spec, data = self._work.table, portion.data
         origins = None
         if segment.file.is_mended:
             origins = origins_of(Path(self._work.folder) / segment.file.path)
-        with_places = self._with_records or needs_places(spec, origins)
-        with self._clock.time("hash"):
-            sha256 = "" if portion.is_streamed else hashlib.sha256(data).hexdigest()
+        count = replace(count, sha256=self._sha256(portion))
         inside = portion.within(segment.file, segment.first_line + count.lines)
         with self._clock.time("parse"):
             result = self._reader.read(
-                data,
+                portion.data,
                 portion.head,
                 inside,
-                spec,
+                self._work.table,
                 portion.options,
-                with_places=with_places,
+                with_places=self._needs_places(origins),
                 is_last=portion.is_last,
             )
+        return self._keep(number, inside, result, count, origins)
+
+    def _keep(
+        self,
+        number: int,
+        inside: Segment,
+        result: SegmentResult,
+        count: SegmentCount,
+        origins: Origins | None,
+    ) -> SegmentCount:
+        """Hold what was read, and add it to what the segment has come to."""
+        spec = self._work.table
         table = with_provenance(result, self._chunk.source, inside, spec, origins)
         if self._with_records:
-            table = table.append_column(RECORD, _records(result, number, inside))
+            table = table.append_column(RECORD, record_numbers(result, number, inside))
         self._held.append(table)
-        self._size += len(data)
-        source, file = printable(self._chunk.source), printable(segment.file.path)
+        self._size += inside.size
+        source, file = printable(self._chunk.source), printable(inside.file.path)
         for reject in result.rejects:
-            placed = moved(reject, inside.start, count.lines)._replace(source=source, file=file)
-            self.rejects.append((number, placed if origins is None else at_origin(placed, origins)))
+            found = in_its_file(reject, source, file, inside.start, count.lines)
+            self.rejects.append((number, found if origins is None else at_origin(found, origins)))
         return replace(
             count,
             records=count.records + result.records,
             rows=count.rows + result.table.num_rows,
             rejected=count.rejected + len(result.rejects),
             lines=count.lines + result.lines,
-            sha256=sha256,
             nulls=_added(count.nulls, [column.null_count for column in result.table.columns]),
             unfit=_unfit(count.unfit, result.rejects),
             header=self._number(result.header),
@@ -202,73 +284,3 @@ def _unfit(before: Mapping[str, int], rejects: Sequence[Reject]) -> Mapping[str,
             if column and reason in UNFIT:
                 found[column] += 1
     return dict(found)
-
-
-def moved(reject: Reject, offset: int, lines: int) -> Reject:
-    """A portion's reject, with its offset in the file and its line in the segment."""
-    assert reject.line is not None
-    assert reject.byte_offset is not None
-    return reject._replace(line=reject.line + lines, byte_offset=reject.byte_offset + offset)
-
-
-def at_origin(reject: Reject, origins: Origins) -> Reject:
-    """A reject of a mended file, with the place of the record that was mended."""
-    assert reject.byte_offset is not None
-    file, line, byte_offset = origins.at(reject.byte_offset)
-    return reject._replace(file=file, line=line, byte_offset=byte_offset)
-
-
-def needs_places(spec: TableSpec, origins: Origins | None = None) -> bool:
-    """Whether it has to be known of each row where its record stands."""
-    return "line" in spec.provenance or (origins is not None and "file" in spec.provenance)
-
-
-def _records(result: SegmentResult, number: int, inside: Segment) -> pa.ChunkedArray:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    assert result.places is not None
-    base = pa.scalar((number << OFFSET_BITS) + inside.start, pa.int64())
-    return pc.add(result.places["offset"], base)
-
-
-def with_provenance(
-    result: SegmentResult,
-    source: str,
-    segment: Segment,
-    spec: TableSpec,
-    origins: Origins | None = None,
-) -> pa.Table:
-    """A reader's rows with the columns that say where they are from, as far as these are wanted."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    table = result.table
-    came_back = []
-    if origins is not None and needs_places(spec, origins):
-        assert result.places is not None
-        offsets = result.places["offset"].to_pylist()
-        came_back = origins.of(offset + segment.start for offset in offsets)
-    for name in spec.provenance:
-        if origins is not None and name != "source":
-            values = pa.array(
-                [line if name == "line" else file for file, line, _ in came_back],
-                provenance_type(name),
-            )
-        elif name == "line":
-            assert result.places is not None
-            values = pc.add(result.places["line"], segment.first_line - 1)
-        else:
-            text = source if name == "source" else segment.file.path
-            values = pa.repeat(pa.scalar(printable(text)), table.num_rows)
-        table = table.append_column(f"_{name}", values)
-    return table
-
-
-def no_rows(spec: TableSpec, *, with_records: bool = False) -> pa.Table:
-    """A table like those of segments, without rows."""
-    import pyarrow as pa
-
-    fields = [(c.name, c.arrow_type) for c in spec.columns]
-    fields += [(f"_{name}", provenance_type(name)) for name in spec.provenance]
-    return pa.schema([*fields, (RECORD, pa.int64())] if with_records else fields).empty_table()

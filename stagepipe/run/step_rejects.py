@@ -13,8 +13,8 @@ from stagepipe.plan.work import Work
 from stagepipe.plugins import Plugins
 from stagepipe.record.mended import origins_of
 from stagepipe.run.applying import StepReject
+from stagepipe.run.places import OFFSET_BITS
 from stagepipe.run.portions import Portion, portions
-from stagepipe.run.reading import OFFSET_BITS
 
 
 class Place(NamedTuple):

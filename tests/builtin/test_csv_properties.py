@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from stagepipe.builtin.csv import convert, parsing, reader, sifting
+from stagepipe.builtin.csv import body, convert, parsing, sifting
 from stagepipe.builtin.csv import lines as lines_module
 from stagepipe.builtin.csv.cutting import HEAD_BYTES
 from stagepipe.builtin.csv.dialect import Dialect
@@ -30,7 +30,7 @@ from stagepipe.builtin.csv.margins import top
 from stagepipe.builtin.csv.plain import plain_copy
 from stagepipe.builtin.csv.reader import CsvReader
 from stagepipe.builtin.csv.structure import Structure
-from stagepipe.contracts import ColumnSpec, DeadSegment, TableSpec
+from stagepipe.contracts import ColumnSpec, DeadSegment, SegmentBytes, TableSpec
 from stagepipe.model import InputFile, Segment
 from stagepipe.plan.work import SourceWork
 from stagepipe.run import portions
@@ -378,10 +378,10 @@ def _as_stored(value, kind):
     [
         (7, (1,), -1),
         (16, (40, 9), -1),
-        (convert.BLOCK_BYTES, reader.PIECE_BYTES, -1),
+        (convert.BLOCK_BYTES, body.PIECE_BYTES, -1),
         (7, (40, 9), 1),
         (16, (1,), 0.2),
-        (convert.BLOCK_BYTES, reader.PIECE_BYTES, 1),
+        (convert.BLOCK_BYTES, body.PIECE_BYTES, 1),
     ],
 )
 @given(case=cases())
@@ -392,7 +392,7 @@ def test_reads_what_the_rules_say(block, pieces, most_doubtful, case):
     data, spec, options = case
     with (
         mock.patch.object(convert, "BLOCK_BYTES", block),
-        mock.patch.object(reader, "PIECE_BYTES", pieces),
+        mock.patch.object(body, "PIECE_BYTES", pieces),
         mock.patch.object(sifting, "MOST_DOUBTFUL", most_doubtful),
     ):
         result = CsvReader().read(data, data, whole(data), spec, options, with_places=True)
@@ -607,3 +607,48 @@ def test_the_slow_path_agrees_with_what_the_fast_one_takes(case):
     taken = list(take_apart(data, start, dialect.structure, layout))
     assert len(taken) == records
     assert not unfit_records(taken, layout, dialect.notation)
+
+
+@st.composite
+def several_files(draw):
+    """Files that begin with one header, their schema and their dialect: any bytes cut anywhere, or
+    such as are read as one."""
+    if draw(st.booleans()):
+        data, spec, options = draw(cases())
+        start = min(top_of(data, options).start, len(data))
+        cuts = draw(st.sets(st.integers(start, len(data)), max_size=3))
+        edges = sorted({start, len(data), *cuts})
+        head, bodies = data[:start], [data[a:b] for a, b in pairwise(edges)] or [b""]
+        return [head + body for body in (*bodies, bodies[0])], spec, options
+    delimiter, quote, _, _ = draw(st.sampled_from(DIALECTS[:6]))
+    spec = draw(specs(width := draw(st.integers(1, 4))))
+    spec = replace(spec, extra_columns="ignore", missing_columns="null")
+    options = {"delimiter": delimiter, "quote": quote, "null_values": draw(st.sampled_from(NULLS))}
+    options |= {"escape": None, "comment": None, **draw(notations())}
+    columns = [next((c for c in spec.columns if c.header == n), None) for n in NAMES[:width]]
+    bodies = st.lists(plausible_bodies(columns, options, False), min_size=2, max_size=4)
+    head = delimiter.join(NAMES[:width]).encode() + b"\n"
+    return [head + body for body in draw(bodies)], spec, options
+
+
+@pytest.mark.parametrize("most_doubtful", [0.2, 1])
+@given(case=several_files(), is_last=st.booleans())
+@some
+def test_reads_the_same_beside_others(most_doubtful, case, is_last):
+    """Each of several files gives what it gives by itself, also where they are read as one."""
+    files, spec, options = case
+    reader, how = CsvReader(), {"with_places": True, "is_last": is_last}
+    several = [SegmentBytes(file, file, whole(file), options, is_last) for file in files]
+    with mock.patch.object(sifting, "MOST_DOUBTFUL", most_doubtful):
+        together = reader.read_all(several, spec, with_places=True)
+    for file, found in zip(files, together, strict=True):
+        if isinstance(found, DeadSegment):
+            with pytest.raises(DeadSegment, match=f"^{re.escape(str(found))}$"):
+                reader.read(file, file, whole(file), spec, options, **how)
+            continue
+        alone = reader.read(file, file, whole(file), spec, options, **how)
+        assert rows_of(found.table) == rows_of(alone.table)
+        assert places_of(found) == places_of(alone)
+        for name in ("records", "lines", "header", "other_tables"):
+            assert getattr(found, name) == getattr(alone, name)
+        assert list(found.rejects) == list(alone.rejects)

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pyarrow as pa
 import pytest
 
-from stagepipe.builtin.csv import convert, cutting, reader
+from stagepipe.builtin.csv import body, convert, cutting
 from stagepipe.builtin.csv.reader import CsvReader
 from stagepipe.builtin.csv.structure import Structure
 from stagepipe.contracts import ColumnSpec, DeadSegment, TableSpec
@@ -47,7 +47,7 @@ def fast(monkeypatch):
     def refuse(*args):
         raise AssertionError("the slow path was taken")
 
-    monkeypatch.setattr(reader, "take_apart", refuse)
+    monkeypatch.setattr(body, "take_apart", refuse)
 
 
 @pytest.mark.parametrize(
@@ -598,10 +598,10 @@ def test_places_are_found_where_quotes_stand_in_the_middle_of_fields(fast):
     assert places["line"].to_pylist() == [2, 3, 6]
 
 
-@pytest.mark.parametrize("sizes", [(), (8,), (16, 8), reader.PIECE_BYTES])
+@pytest.mark.parametrize("sizes", [(), (8,), (16, 8), body.PIECE_BYTES])
 def test_rejected_records_have_no_place(sizes, monkeypatch):
     """Those of the rows around them are counted from the segment's beginning all the same."""
-    monkeypatch.setattr(reader, "PIECE_BYTES", sizes)
+    monkeypatch.setattr(body, "PIECE_BYTES", sizes)
     data = b'a,b\r\n1,"x\n"\r\n?,y\r\n\r\n2,z\r\n3\r\n"!",z\n4,"w\n'
     spec = TableSpec((ColumnSpec("a", "a", INT), ColumnSpec("b", "b", TEXT, required=True)))
     result = read_with_places(data, spec)

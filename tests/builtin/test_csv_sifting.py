@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from stagepipe.builtin.csv import reader, sifting
+from stagepipe.builtin.csv import body, sifting
 from stagepipe.builtin.csv.reader import CsvReader
 from stagepipe.contracts import ColumnSpec, SegmentResult, TableSpec
 from stagepipe.model import InputFile, Segment
@@ -55,11 +55,11 @@ def test_each_odd_text_among_good_ones(kind: pa.DataType) -> None:
         lines = ["n,word", *[f"{GOOD[kind]},a"] * 20, f"{odd},b", *[f'{GOOD[kind]},"c"'] * 20]
         encoding = "latin-1" if text == "\xff" else "utf-8"
         data = "\n".join([*lines, ""]).encode(encoding)
-        with mock.patch.object(reader, "sift", wraps=sifting.sift) as sieve:
+        with mock.patch.object(body, "sift", wraps=sifting.sift) as sieve:
             # Known to have bad values, the column is looked at as text from the beginning.
             found, again = read(data, kind), read(data, kind)
             is_sifted += sieve.called
-        with mock.patch.object(reader, "sift", side_effect=sifting.NoSieve):
+        with mock.patch.object(body, "sift", side_effect=sifting.NoSieve):
             wanted = read(data, kind)
         for result in (found, again):
             assert result.table.schema == wanted.table.schema

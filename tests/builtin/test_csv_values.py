@@ -8,7 +8,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from stagepipe.builtin.csv import formats, reader
+from stagepipe.builtin.csv import body, formats
 from stagepipe.builtin.csv.reader import CsvReader
 from stagepipe.contracts import ColumnSpec, TableSpec
 from stagepipe.model import InputFile, Segment
@@ -35,7 +35,7 @@ def fast(monkeypatch):
     def refuse(*args):
         raise AssertionError("the slow path was taken")
 
-    monkeypatch.setattr(reader, "take_apart", refuse)
+    monkeypatch.setattr(body, "take_apart", refuse)
 
 
 def quoted(text):
@@ -339,8 +339,8 @@ def test_many_rows_with_nulls_and_bad_values_among_them():
 def test_files_without_a_value(kind, fast):
     """No record, and none but nulls."""
     format = {DATE: "%Y%m%d", STAMP: "%Y%m%d", TIME: "%H%M"}.get(kind)
-    for body in ("", ";\n;\n"):
+    for text in ("", ";\n;\n"):
         columns = (ColumnSpec("v", "v", kind, format=format), ColumnSpec("n", "n", INT))
-        result = read("v;n\n" + body, *columns, trim=True, **GERMAN, **YES)
-        assert result.table["v"].to_pylist() == [None] * body.count("\n")
+        result = read("v;n\n" + text, *columns, trim=True, **GERMAN, **YES)
+        assert result.table["v"].to_pylist() == [None] * text.count("\n")
         assert result.table.schema.types == [kind, INT]

@@ -510,7 +510,7 @@ def test_each_file_is_read_again_once(picky: Any, monkeypatch: pytest.MonkeyPatc
     from stagepipe.builtin.csv.reader import CsvReader
     from stagepipe.run import step_rejects
     from stagepipe.run.applying import StepReject
-    from stagepipe.run.reading import OFFSET_BITS
+    from stagepipe.run.places import OFFSET_BITS
 
     project, rows, places = picky
     declare(project, stages('"shaken"', '"fives"'), chunk_size="1MB")

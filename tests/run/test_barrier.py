@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stagepipe.builtin.csv.reader import DISAGREEMENT
+from stagepipe.builtin.csv.returning import DISAGREEMENT
 from stagepipe.declare import Errors
 from stagepipe.errors import TaskError
 from stagepipe.model import Failure, InputFile, Receipt, Rows, SegmentCount

@@ -79,9 +79,11 @@ def sift(
     dialect: Dialect,
     *,
     with_places: bool,
+    by_count: bool = False,
 ) -> SegmentResult:
     """What the reader makes of the bytes from `start` on, of which the survey is. The lines in them
-    are the result's. Raises NoSieve."""
+    are the result's. With `by_count` only where counting quotes tells all records apart. Raises
+    NoSieve."""
     structure = dialect.structure
     if layout.void is not None or not structure.is_plain or start == len(data):
         raise NoSieve
@@ -94,6 +96,8 @@ def sift(
             if parsed.records == survey.records:
                 records = records_by_count(data, start, structure, survey.records)
     if records is None:
+        if by_count:
+            raise NoSieve
         records = records_by_line(data, start, structure, layout.usual)
         _check_share(len(records.odd), records)
         rest, begin = records.without_odd(data, start)

@@ -78,6 +78,26 @@ def portions(
     yield Portion(data, head, segment.start, options, segment.end == segment.file.size)
 
 
+def whole(folder: Path, segment: Segment) -> bytes | None:
+    """The bytes of a segment that is a whole file, the one that was planned; None where it is none
+    or another one now, or cannot be read: `portions` says why."""
+    file = segment.file
+    if segment.start or segment.end != file.size or is_packed(file):
+        return None
+    try:
+        # Thousands of times a task: pathlib and buffers would take longer than the reading.
+        descriptor = os.open(os.path.join(folder, file.on_disk), os.O_RDONLY | os.O_CLOEXEC)  # noqa: PTH118
+        try:
+            _check_same(descriptor, file)
+            data = os.read(descriptor, file.size)
+            _check_same(descriptor, file)
+        finally:
+            os.close(descriptor)
+    except (DeadSegment, OSError):
+        return None
+    return data if len(data) == file.size else None
+
+
 def streamed(
     folder: Path, segment: Segment, reader: Reader, how: SourceWork, size: int, table: TableSpec
 ) -> Generator[Portion]:

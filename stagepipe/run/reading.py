@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from stagepipe.contracts import DeadSegment, Reader, SegmentBytes, SegmentResult
 from stagepipe.model import RECORD, Cause, Chunk, Reject, Segment, SegmentCount, printable
+from stagepipe.plan.detecting import work_of_file
 from stagepipe.plan.work import Work
 from stagepipe.plugins import Plugins
 from stagepipe.record.mended import Origins, origins_of
@@ -23,11 +24,14 @@ from stagepipe.run.places import (
     record_numbers,
     with_provenance,
 )
-from stagepipe.run.portions import Portion, is_streamed, portions, streamed_sha256
+from stagepipe.run.portions import Portion, is_streamed, portions, streamed_sha256, whole
 from stagepipe.run.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+CRUMBS_BELOW = 4096
+"""So few rows to a piece, and putting pieces together is less work than encoding each by itself."""
 
 UNFIT = ("type", "encoding")
 """Reasons of rejects which say that a value is none of its column."""
@@ -123,15 +127,11 @@ class ChunkReading:
         for number, segment in several:
             count = SegmentCount(segment.file, segment.start, segment.end)
             try:
-                (portion,) = self._portions(segment)
+                given[number] = self._bytes_of(segment)
             except (DeadSegment, OSError) as error:
                 found[number] = replace(count, dead=self._why_dead(error))
                 continue
-            found[number] = replace(count, sha256=self._sha256(portion))
-            inside = portion.within(segment.file, segment.first_line)
-            given[number] = SegmentBytes(
-                portion.data, portion.head, inside, portion.options, portion.is_last
-            )
+            found[number] = replace(count, sha256=self._sha256(given[number].data))
         size = sum(each.segment.size for each in given.values())
         if self._held and self._size + size > self._piece_bytes:
             yield self._taken()
@@ -192,12 +192,20 @@ class ChunkReading:
             raise error
         return f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
 
-    def _sha256(self, portion: Portion) -> str:
-        """Of a segment that is one portion."""
-        if portion.is_streamed:
-            return ""
+    def _bytes_of(self, segment: Segment) -> SegmentBytes:
+        """A segment that is one portion. Raises DeadSegment and OSError."""
+        with self._clock.time("read"):
+            data = whole(Path(self._work.folder), segment)
+        if data is not None:
+            options = work_of_file(self._reader, data, self._how, self._work.table).options
+            return SegmentBytes(data, data, segment, options)
+        (portion,) = self._portions(segment)
+        inside = portion.within(segment.file, segment.first_line)
+        return SegmentBytes(portion.data, portion.head, inside, portion.options, portion.is_last)
+
+    def _sha256(self, data: bytes) -> str:
         with self._clock.time("hash"):
-            return hashlib.sha256(portion.data).hexdigest()
+            return hashlib.sha256(data).hexdigest()
 
     def _needs_places(self, origins: Origins | None) -> bool:
         return self._with_records or needs_places(self._work.table, origins)
@@ -209,7 +217,8 @@ class ChunkReading:
         origins = None
         if segment.file.is_mended:
             origins = origins_of(Path(self._work.folder) / segment.file.path)
-        count = replace(count, sha256=self._sha256(portion))
+        if not portion.is_streamed:
+            count = replace(count, sha256=self._sha256(portion.data))
         inside = portion.within(segment.file, segment.first_line + count.lines)
         with self._clock.time("parse"):
             result = self._reader.read(
@@ -263,7 +272,9 @@ class ChunkReading:
 
         held, self._held, self._size = self._held, [], 0
         if held:
-            return pa.concat_tables(held)
+            table = pa.concat_tables(held)
+            is_in_crumbs = table.num_rows < CRUMBS_BELOW * len(held)
+            return table.combine_chunks() if is_in_crumbs else table
         return no_rows(self._work.table, with_records=self._with_records)
 
 

@@ -8,7 +8,7 @@ from unittest import mock
 import pyarrow as pa
 import pytest
 
-from stagepipe.builtin.csv import body, sifting, together
+from stagepipe.builtin.csv import body, opening, sifting, together
 from stagepipe.builtin.csv.reader import CsvReader
 from stagepipe.contracts import ColumnSpec, DeadSegment, SegmentBytes, TableSpec
 from stagepipe.model import InputFile, Segment
@@ -137,6 +137,16 @@ def test_each_has_its_own_header_and_dialect():
     ]
 
 
+def test_one_bad_file_leaves_most_together():
+    """What is amiss is looked for in parts: of forty files but a few are read by themselves."""
+    bodies = [b'1,"x\n' if number == 20 else b"1,x\n" for number in range(40)]
+    files = [bytes_of(HEADER + each, number=number) for number, each in enumerate(bodies)]
+    with mock.patch.object(together, "read_opened", wraps=opening.read_opened) as alone:
+        results = jointly(files)
+    assert results == singly(files)
+    assert alone.call_count <= together.PARTS
+
+
 def test_only_so_many_bytes_at_once(monkeypatch):
     files = [bytes_of(HEADER + b"%d,x\n" % n) for n in range(10)]
     monkeypatch.setattr(together, "MOST_BYTES", 3 * len(files[0].data))
@@ -147,8 +157,9 @@ def test_only_so_many_bytes_at_once(monkeypatch):
 
 
 def test_rows_are_given_back_to_their_file():
-    """A parser that finds as many records as there are, but not where they are, is not believed."""
-    files = [bytes_of(HEADER + b"1,x\n2,y\n"), bytes_of(HEADER + b"3,z\n4,a\n")]
+    """With line ends in quotes, a parser that finds as many records as there are, but not where
+    they are, is not believed."""
+    files = [bytes_of(HEADER + b'1,"x\ny"\n2,y\n'), bytes_of(HEADER + b"3,z\n4,a\n")]
     alone = singly(files)
 
     def shifted(*how):

@@ -37,6 +37,7 @@ from typing import Any
 
 from stagepipe.builtin.csv.dialect import LEFT_OUT, Dialect
 from stagepipe.builtin.csv.encoding import UTF_8, codec_of, marked_encoding, transcoded
+from stagepipe.builtin.csv.headers import LastHeader
 from stagepipe.builtin.csv.layout import is_most_of, names_of
 from stagepipe.builtin.csv.margins import top
 from stagepipe.contracts import DeadSegment, TableSpec
@@ -52,6 +53,7 @@ FIRST_BYTES = 2**16
 
 _ALIGNED = re.compile(rb"  |(?:\A|[\r\n]) | [\r\n]")
 Options = Mapping[str, Any]
+_plain_header: LastHeader[bool] = LastHeader()
 
 
 def detect(head: bytes, spec: TableSpec, options: Options) -> Options:
@@ -59,11 +61,14 @@ def detect(head: bytes, spec: TableSpec, options: Options) -> Options:
     plain files stays out."""
     if all(options.get(key) is not None for key in LEFT_OUT):
         return options
+    if _plain_header.told(head, spec, options):
+        return options
     wanted = {column.header for column in spec.columns if not column.is_extra}
     has_header = bool(options.get("header", True))
     plainly = len(wanted.intersection(_plain_names(head, options))) if has_header else 0
     is_enough = spec.missing_columns == "null" and is_most_of(plainly, len(wanted))
     if has_header and (is_enough or plainly == len(wanted)):
+        _keep(head, spec, options)
         return options
     head = head[:HEAD_BYTES]
     options = _by_mark(head, options)
@@ -77,6 +82,14 @@ def detect(head: bytes, spec: TableSpec, options: Options) -> Options:
         if fit == (len(wanted), True):
             break
     return best
+
+
+def _keep(head: bytes, spec: TableSpec, options: Options) -> None:
+    """Note a header that needs nothing to be detected."""
+    dialect = Dialect.of(options)
+    if codec_of(head, dialect.codec) == UTF_8:
+        start = top(head[:HEAD_BYTES], dialect.structure, dialect.margins).start
+        _plain_header.keep(head[:start], True, spec, options)
 
 
 def _plain_names(head: bytes, options: Options) -> list[str]:

@@ -9,6 +9,7 @@ from stagepipe.builtin.csv.body import read_body
 from stagepipe.builtin.csv.dialect import Dialect
 from stagepipe.builtin.csv.encoding import Transcoded, codec_of, transcoded
 from stagepipe.builtin.csv.explain import Layout
+from stagepipe.builtin.csv.headers import LastHeader
 from stagepipe.builtin.csv.layout import layout_of
 from stagepipe.builtin.csv.lines import count_lines
 from stagepipe.builtin.csv.margins import footer_start, top
@@ -17,6 +18,8 @@ from stagepipe.builtin.csv.tables import check_beginning, other_tables, table_en
 from stagepipe.contracts import DeadSegment, SegmentBytes, SegmentResult, TableSpec
 from stagepipe.kinds import other_kind
 from stagepipe.model import Reject
+
+_known: LastHeader[tuple[Layout, int]] = LastHeader()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +60,12 @@ def opened(given: SegmentBytes, spec: TableSpec) -> Opened:
     text = of_file.text
     head = text if is_start else transcoded(given.head, codec).text
     try:
-        beginning = top(head, dialect.structure, dialect.margins)
-        layout = layout_of(head, beginning, spec, dialect)
+        layout, start = _known.told(head, spec, dialect) or _begun(head, spec, dialect)
     except DeadSegment as error:
         if (kind := other_kind(raw_head)) is None:
             raise
         raise DeadSegment(f"it is no CSV file: it begins as {kind}") from error
-    start = beginning.start if is_start else 0
+    start = start if is_start else 0
     end = len(text)
     if dialect.margins.skip_footer and given.is_last:
         end = footer_start(text, start, dialect.margins.skip_footer)
@@ -74,6 +76,16 @@ def opened(given: SegmentBytes, spec: TableSpec) -> Opened:
             check_beginning(text[:end], start, it)
         stop = table_end(text[:end], start, it, width, is_begun=not is_start)
     return Opened(of_file, dialect, layout, start, stop, end)
+
+
+def _begun(head: bytes, spec: TableSpec, dialect: Dialect) -> tuple[Layout, int]:
+    """The layout of a file that begins like this, and where its records begin. Raises
+    DeadSegment."""
+    beginning = top(head, dialect.structure, dialect.margins)
+    layout = layout_of(head, beginning, spec, dialect)
+    if beginning.header:
+        _known.keep(head[: beginning.start], (layout, beginning.start), spec, dialect)
+    return layout, beginning.start
 
 
 def read_opened(it: Opened, *, with_places: bool) -> SegmentResult:

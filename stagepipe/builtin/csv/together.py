@@ -1,10 +1,12 @@
 """Files that are alike, read as one: what each costs by itself is paid once for all of them.
 
 Their records are joined and read at once, and what came out is given back to the files. How many
-records each has is counted in its bytes; that the parser found as many is seen by the row with
-which each should begin: it must be what the file's first good record is by itself. What is amiss
-beyond single bad records is left to those who read file by file, so that what is read of one never
-depends on the others.
+records each has is counted in its bytes. That the parser found as many there is sure where all came
+to as many as lines end, since each takes a line at least; where lines end in quotes, too, the rows
+with which the files should begin have to be what their first good records are by themselves.
+
+What is amiss beyond single bad records is looked for in fewer files at a time, down to each by
+itself, so that what is read of one never depends on the others.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ from stagepipe.model import Reject
 
 MOST_BYTES = 2**24
 """More at once is no faster."""
+PARTS = 8
+"""Into so many parts files are divided to be tried again: with halves it takes more rounds."""
 
 
 def read_together(
@@ -38,16 +42,21 @@ def read_together(
         if isinstance(group, DeadSegment):
             results.append(group)
             continue
-        joined = _Joined(group).read(with_places=with_places) if len(group) > 1 else None
-        results += joined or [_by_itself(it, with_places) for it in group]
+        results += _read(group, with_places)
     return results
 
 
-def _by_itself(it: Opened, with_places: bool) -> SegmentResult | DeadSegment:
-    try:
-        return read_opened(it, with_places=with_places)
-    except DeadSegment as error:
-        return error
+def _read(group: Sequence[Opened], with_places: bool) -> list[SegmentResult | DeadSegment]:
+    if len(group) == 1:
+        try:
+            return [read_opened(group[0], with_places=with_places)]
+        except DeadSegment as error:
+            return [error]
+    if joined := _Joined(group).read(with_places=with_places):
+        return [*joined]
+    step = -(-len(group) // PARTS)
+    parts = (group[start : start + step] for start in range(0, len(group), step))
+    return [result for part in parts for result in _read(part, with_places)]
 
 
 def _groups(given: Sequence[SegmentBytes], spec: TableSpec) -> Iterator[list[Opened] | DeadSegment]:
@@ -127,7 +136,10 @@ class _Joined:
         if rejects is None:
             return None
         rows = [count.records - len(own) for count, own in zip(counts, rejects, strict=True)]
-        if sum(rows) != whole.table.num_rows or not self._begin_so(whole.table, rows, rejects):
+        is_sure = survey.lines == survey.records == whole.records
+        if sum(rows) != whole.table.num_rows:
+            return None
+        if not is_sure and not self._begin_so(whole.table, rows, rejects):
             return None
         return list(self._results(whole, counts, rows, rejects))
 

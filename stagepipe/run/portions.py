@@ -64,38 +64,21 @@ def portions(
     if is_streamed(segment, size):
         yield from streamed(folder, segment, reader, how, size, table)
         return
-    with _opened(folder, segment.file) as raw:
-        raw.seek(segment.start)
-        data = head = beginning = raw.read(segment.size)
-        if segment.start:
-            raw.seek(0)
-            head = beginning = raw.read(HEAD_BYTES)
-        elif segment.size < min(HEAD_BYTES, segment.file.size):
-            beginning = data + raw.read(HEAD_BYTES - segment.size)
+    if segment.size == segment.file.size:
+        data = head = beginning = _whole(folder, segment.file)
+    else:
+        with _opened(folder, segment.file) as raw:
+            raw.seek(segment.start)
+            data = head = beginning = raw.read(segment.size)
+            if segment.start:
+                raw.seek(0)
+                head = beginning = raw.read(HEAD_BYTES)
+            elif segment.size < HEAD_BYTES:
+                beginning = data + raw.read(HEAD_BYTES - segment.size)
     if len(data) != segment.size:
         raise DeadSegment("it became shorter while it was read: run again when it rests")
     options = work_of_file(reader, beginning, how, table).options
     yield Portion(data, head, segment.start, options, segment.end == segment.file.size)
-
-
-def whole(folder: Path, segment: Segment) -> bytes | None:
-    """The bytes of a segment that is a whole file, the one that was planned; None where it is none
-    or another one now, or cannot be read: `portions` says why."""
-    file = segment.file
-    if segment.start or segment.end != file.size or is_packed(file):
-        return None
-    try:
-        # Thousands of times a task: pathlib and buffers would take longer than the reading.
-        descriptor = os.open(os.path.join(folder, file.on_disk), os.O_RDONLY | os.O_CLOEXEC)  # noqa: PTH118
-        try:
-            _check_same(descriptor, file)
-            data = os.read(descriptor, file.size)
-            _check_same(descriptor, file)
-        finally:
-            os.close(descriptor)
-    except (DeadSegment, OSError):
-        return None
-    return data if len(data) == file.size else None
 
 
 def streamed(
@@ -209,6 +192,21 @@ def _more(size: int, held: int) -> int:
     if not held <= LONGEST_RECORD >= size:
         return max(size, held)
     return min(max(size, held), LONGEST_RECORD + 1 - held)
+
+
+def _whole(folder: Path, file: InputFile) -> bytes:
+    """All of a file, as `_opened` has it; by the system's own calls, as there may be thousands of
+    files with less in them than a buffer takes time to be made."""
+    descriptor = os.open(os.path.join(folder, file.on_disk), os.O_RDONLY)  # noqa: PTH118
+    try:
+        _check_same(descriptor, file)
+        data = os.read(descriptor, file.size)
+        while len(data) < file.size and (more := os.read(descriptor, file.size - len(data))):
+            data += more
+        _check_same(descriptor, file)
+    finally:
+        os.close(descriptor)
+    return data
 
 
 @contextmanager

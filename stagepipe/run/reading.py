@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from stagepipe.contracts import DeadSegment, Reader, SegmentBytes, SegmentResult
 from stagepipe.model import RECORD, Cause, Chunk, Reject, Segment, SegmentCount, printable
-from stagepipe.plan.detecting import work_of_file
 from stagepipe.plan.work import Work
 from stagepipe.plugins import Plugins
 from stagepipe.record.mended import Origins, origins_of
@@ -24,7 +23,7 @@ from stagepipe.run.places import (
     record_numbers,
     with_provenance,
 )
-from stagepipe.run.portions import Portion, is_streamed, portions, streamed_sha256, whole
+from stagepipe.run.portions import Portion, is_streamed, portions, streamed_sha256
 from stagepipe.run.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -194,11 +193,6 @@ class ChunkReading:
 
     def _bytes_of(self, segment: Segment) -> SegmentBytes:
         """A segment that is one portion. Raises DeadSegment and OSError."""
-        with self._clock.time("read"):
-            data = whole(Path(self._work.folder), segment)
-        if data is not None:
-            options = work_of_file(self._reader, data, self._how, self._work.table).options
-            return SegmentBytes(data, data, segment, options)
         (portion,) = self._portions(segment)
         inside = portion.within(segment.file, segment.first_line)
         return SegmentBytes(portion.data, portion.head, inside, portion.options, portion.is_last)

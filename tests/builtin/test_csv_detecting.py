@@ -195,3 +195,25 @@ def test_a_mark_that_contradicts_what_is_declared():
     assert found(data, encoding="utf-8") == {}
     with pytest.raises(DeadSegment, match=r"the byte order mark of UTF-16 .* set encoding = \"utf"):
         read(data, encoding="utf-8")
+
+
+def test_a_header_that_does_is_looked_for_first_and_changes_nothing_else():
+    """What is known of one header holds for files that begin with it, and for no others: neither
+    for a longer one, nor for another schema, nor where more than the header tells."""
+    names = ",".join(column.name for column in COLUMNS).encode()
+    plain, options = names + b"\n1,2.50,x\n", {**OPTIONS}
+    lenient = TableSpec(COLUMNS[:2], extra_columns="ignore")
+    one = TableSpec((ColumnSpec("title", "title", pa.string()),), extra_columns="ignore")
+    assert detect(plain, SPEC, options) is options
+    assert detect(names + b"\n", SPEC, options) is options
+    assert detect(names + b"\r\n", SPEC, options) is options
+    assert detect(plain.replace(b",", b";"), SPEC, options) == {**options, "delimiter": ";"}
+    assert detect(plain, SPEC, options) is options
+    assert detect(b"title\n" + plain, one, options) is options
+    assert detect(b"title\n" + plain, lenient, options) == {**options, "skip_lines": 1}
+    assert detect(b"title\n" + plain, SPEC, options) == {**options, "skip_lines": 1}
+    assert detect(plain, SPEC, options) is options
+    assert detect(codecs.BOM_UTF16_LE + plain.decode().encode("utf-16-le"), SPEC, options) == {
+        **options,
+        "encoding": "utf-16",
+    }

@@ -35,12 +35,13 @@ class Noted(NamedTuple):
     by_step: bool
 
 
-def write_task_rejects(path: Path, rejects: Sequence[tuple[int, Reject]]) -> None:
-    """Write a task's rejects, each with the number of its segment in the chunk."""
+def write_task_rejects(path: Path, stage: str, rejects: Sequence[tuple[int, Reject]]) -> None:
+    """Write the rejects of a task in a stage, each with the number of its segment in the chunk."""
     import pyarrow as pa
 
     schema = _schema().insert(0, pa.field("segment", pa.int32()))
-    columns = zip(*((segment, *reject) for segment, reject in rejects), strict=True)
+    columns = list(zip(*((segment, *reject) for segment, reject in rejects), strict=True))
+    columns[schema.get_field_index("stage")] = (stage,) * len(rejects)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
         writer.write_table(pa.Table.from_arrays(arrays, schema=schema))

@@ -250,8 +250,7 @@ def _made(
     rejects_file = None
     if rejects:
         rejects_file = bench.spool.temporary(task.key, order.attempt, ".rejects")
-        placed = ((number, reject._replace(stage=stage.name)) for number, reject in rejects)
-        write_task_rejects(rejects_file, list(placed))
+        write_task_rejects(rejects_file, stage.name, rejects)
     bench.spool.keep(receipt, written.paths, rejects_file, order.attempt)
     return receipt
 

@@ -40,7 +40,7 @@ def task(
         for number, line in bad
     ]
     if found:
-        rejects.write_task_rejects(spool.rejects(key), found)
+        rejects.write_task_rejects(spool.rejects(key), stage, found)
     rows = Rows(read=len(bad), rejected=len(bad))
     return Receipt(key, stage, chunk, "acme", (), (), {}, rows, segments=tuple(segments))
 

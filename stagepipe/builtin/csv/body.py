@@ -122,7 +122,9 @@ def moved(reject: Reject, offset: int, line: int) -> Reject:
     """A piece's reject, counted from where that begins."""
     assert reject.line is not None
     assert reject.byte_offset is not None
-    return reject._replace(line=reject.line + line, byte_offset=reject.byte_offset + offset)
+    # Three times as fast as _replace, and there may be many.
+    at = reject.line + line, reject.byte_offset + offset
+    return Reject._make((*reject[:2], *at, *reject[4:]))
 
 
 def moved_places(places: pa.Table, offset: int, line: int) -> pa.Table:

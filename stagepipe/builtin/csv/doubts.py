@@ -40,9 +40,27 @@ def sorted_out(
     """A column's texts, or bytes, as values, without those that may not fit; and a mask of these.
     Raises `pyarrow.ArrowInvalid` where they cannot be told."""
     texts, is_lost = _texts(found)
+    if is_lost is None and pa.types.is_date(column.arrow_type):
+        return _by_different(texts, column, notation)
+    values, is_odd = _sorted_out(texts, column, notation)
+    return values, is_odd if is_lost is None else is_odd | is_lost
+
+
+def _by_different(
+    texts: pa.ChunkedArray, column: ColumnSpec, notation: Notation
+) -> tuple[pa.ChunkedArray, pl.Series]:
+    """The same, by the different texts among them: there are not that many days."""
+    encoded = texts.combine_chunks().dictionary_encode()
+    different = pa.chunked_array([encoded.dictionary])
+    values, is_odd = _sorted_out(different, column, notation)
+    mask = pl.Series(pl.from_arrow(is_odd.to_arrow().take(encoded.indices)))
+    return filled(values.take(encoded.indices), column), mask.fill_null(False)
+
+
+def _sorted_out(
+    texts: pa.ChunkedArray, column: ColumnSpec, notation: Notation
+) -> tuple[pa.ChunkedArray, pl.Series]:
     is_odd = _doubtful(texts, column, notation)
-    if is_lost is not None:
-        is_odd |= is_lost
     try:
         return _values(texts, is_odd, column, notation), is_odd
     except pa.ArrowInvalid:

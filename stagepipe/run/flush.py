@@ -31,7 +31,7 @@ from stagepipe.record.manifest import (
 from stagepipe.record.spool import file_sha256, fsync
 from stagepipe.run.kept_values import forget_others, keep
 from stagepipe.run.naming import data_files, partitions
-from stagepipe.run.replacing import link_or_copy, put_in_place, remove
+from stagepipe.run.replacing import clear_away, link_or_copy, put_in_place, remove
 
 STILL_STANDS = "what stood there still stands, and finished parts are kept: mend it and run again"
 
@@ -189,6 +189,11 @@ class TablePlace:
                 f"the output folder {self.table.parent} cannot be written: {error.strerror}",
                 "check that it is a folder, who owns it, and that the disk is not full",
             ) from error
+
+    def clear_old(self) -> None:
+        """Remove the table that another one has taken the place of, as the last act of a run: no
+        reader who began to list it is in the midst of that any more."""
+        clear_away(self._new)
 
     def _recover(self) -> None:
         """After a kill between the two renames of the fallback: the old table stands again."""

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from stagepipe.errors import LockedError, UsageError
 from stagepipe.record.ledger_tables import RUNNING
 from stagepipe.run.holding import signals_held_back
+from stagepipe.run.replacing import clear_away
 
 if TYPE_CHECKING:
     from stagepipe.declare import Pipeline
@@ -137,8 +138,7 @@ def _only_writer(path: Path, me: Holder) -> Iterator[None]:
         _sign(lock, me)
         yield
     finally:
-        with suppress(OSError):
-            path.unlink()
+        clear_away(path)
         _release(lock)
         with suppress(OSError):  # others may have written there
             for folder in made:

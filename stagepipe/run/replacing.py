@@ -17,13 +17,13 @@ _CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENO
 
 
 def put_in_place(new: Path, table: Path, aside: Path) -> None:
-    """Have the folder `new` stand as `table`, and what stood there removed. Where two folders
-    cannot be swapped, the old one lies as `aside` for a moment. Raises OSError."""
+    """Have the folder `new` stand as `table`. What stood there is `new` then, until it is cleared
+    away: who has begun to list it should find what it holds. Where two folders cannot be swapped,
+    it lies as `aside` for a moment, and is removed. Raises OSError."""
     if not table.exists():
         new.rename(table)
     elif exchange(new, table):
         fsync(table.parent)
-        shutil.rmtree(new)
     else:
         # No atomic exchange here (some network file systems): for a moment there is no table.
         table.rename(aside)
@@ -43,6 +43,16 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def clear_away(path: Path) -> None:
+    """Remove what is there, if it can be: tried twice, as an error of the disk may pass."""
+    for _ in range(2):
+        try:
+            remove(path)
+        except OSError:
+            continue
+        break
 
 
 def link_or_copy(source: Path, target: Path) -> None:

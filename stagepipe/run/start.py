@@ -94,9 +94,9 @@ def run_locked(checked: Checked, request: Request) -> RunResult:
     """Run a pipeline that is checked. Only for who holds its lock. Raises what `run` raises."""
     pipeline = checked.pipeline
     plan = make_plan(checked, fresh=request.fresh)  # refused before the first folder is made
-    for stage in checked.work.stages:
-        if stage.sink is not None:
-            place_of(pipeline, stage.name).prepare()
+    places = [place_of(pipeline, s.name) for s in checked.work.stages if s.sink is not None]
+    for place in places:
+        place.prepare()
     jobs = (pipeline.jobs if request.jobs is None else request.jobs) or usable_cores()
     with (
         Ledger(pipeline.state_path / "ledger.sqlite") as ledger,
@@ -105,4 +105,8 @@ def run_locked(checked: Checked, request: Request) -> RunResult:
         listeners = (*request.listeners, *of_plugins)
         journal = Journal(plan, ledger, listeners, jobs, request.replay_of)
         how = How(jobs, request.keep_going, request.fail_fast)
-        return Run(plan, how, journal).to_the_end()
+        try:
+            return Run(plan, how, journal).to_the_end()
+        finally:
+            for place in places:
+                place.clear_old()

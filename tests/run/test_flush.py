@@ -100,8 +100,11 @@ def test_the_files_of_parts_of_several_keep_their_order(tmp_path: Path) -> None:
 
 
 def publish(root: Path, found: Sequence[Part]) -> Any:
+    """What a run does at a place, from its beginning to its end."""
     place(root).prepare()
-    return place(root).publish(found)
+    output = place(root).publish(found)
+    place(root).clear_old()
+    return output
 
 
 def test_a_replaced_table_is_wholly_another(tmp_path: Path) -> None:
@@ -110,6 +113,19 @@ def test_a_replaced_table_is_wholly_another(tmp_path: Path) -> None:
     assert publish(tmp_path, parts(tmp_path / "spool", NEW)).changed
     assert read(tmp_path) == contents(NEW)
     assert is_clean(tmp_path)
+
+
+def test_who_begins_to_list_a_table_may_end_after_another_took_its_place(tmp_path: Path) -> None:
+    """An empty folder would be read as a table without rows."""
+    publish(tmp_path, parts(tmp_path / "spool", OLD))
+    names = {path.name for path in (tmp_path / "out/table").iterdir()}
+    opened = os.open(tmp_path / "out/table", os.O_RDONLY)
+    try:
+        place(tmp_path).publish(parts(tmp_path / "spool", NEW))
+        with os.scandir(opened) as found:
+            assert {entry.name for entry in found} == names
+    finally:
+        os.close(opened)
 
 
 def test_the_same_parts_change_nothing(tmp_path: Path) -> None:
@@ -308,6 +324,7 @@ def test_appending_keeps_what_is_there(tmp_path: Path) -> None:
     assert manifest.generation == 2
     assert manifest.inputs == (*FIRST.inputs, *SECOND.inputs)
     assert manifest.columns == COLUMNS
+    place(root).clear_old()
     assert is_clean(root)
 
 
@@ -376,6 +393,7 @@ def test_a_kill_while_appending_adds_all_or_nothing(
             assert place.publish(found).appended == 5
         assert read(root) == new
         assert inodes(root).items() >= before.items()
+        place.clear_old()
         assert is_clean(root)
         if not was_killed:
             break

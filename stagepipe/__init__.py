@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from stagepipe.plan.planner import Plan, plan
     from stagepipe.run.result import RunResult
     from stagepipe.run.start import run
+    from stagepipe.stopwatch import timed
 
 _HOMES = {
     "stagepipe.contracts": ("step",),
@@ -64,6 +65,7 @@ _HOMES = {
     "stagepipe.plan.planner": ("Plan", "plan"),
     "stagepipe.run.start": ("run",),
     "stagepipe.run.result": ("RunResult",),
+    "stagepipe.stopwatch": ("timed",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -87,6 +89,7 @@ __all__ = [
     "plan",
     "run",
     "step",
+    "timed",
 ]
 
 

@@ -102,6 +102,13 @@ def fresh(command: Decorated) -> Decorated:
     return option("--fresh", is_flag=True, help="Take no finished part.")(command)
 
 
+def profile(command: Decorated) -> Decorated:
+    """--profile."""
+    return option(
+        "--profile", is_flag=True, help="Write where the time went, and say what limited the run."
+    )(command)
+
+
 def history(command: Decorated) -> Decorated:
     """-p and --state, by which the commands that look back find the ledger."""
     command = option(

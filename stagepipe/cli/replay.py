@@ -16,8 +16,9 @@ from stagepipe.cli.options import (
     loudness,
     option,
     overrides,
+    profile,
 )
-from stagepipe.cli.run import get_ready, tell, watched
+from stagepipe.cli.run import get_ready, profile_of, tell, watched
 from stagepipe.cli.session import session
 from stagepipe.cli.wording import command_line, count, field
 from stagepipe.errors import UsageError
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 @overrides
 @option("-k", "--keep-going", is_flag=True, help="Commit although a budget is exceeded; exit 1.")
 @option("-x", "--fail-fast", is_flag=True, help="Stop at the first failure.")
+@profile
 @as_json
 @loudness
 def command(
@@ -57,6 +59,7 @@ def command(
     *,
     keep_going: bool,
     fail_fast: bool,
+    profile: bool,
     as_json: bool,
 ) -> int:
     """Run the rejects and dead letters of RUN again, the latest when left out; each is added once.
@@ -75,7 +78,13 @@ def command(
     from stagepipe.run.replay import replay
     from stagepipe.run.start import Request
 
-    how = Request(jobs=jobs, keep_going=keep_going, fail_fast=fail_fast, **watched(here, declared))
+    how = Request(
+        jobs=jobs,
+        keep_going=keep_going,
+        fail_fast=fail_fast,
+        profile=profile_of(here, profile),
+        **watched(here, declared),
+    )
     done = replay(declared, run, form, how)
     flags = () if str(pipeline) == DEFAULT_PIPELINE else ("-p", str(pipeline))
     tell(here, done.result, declared, flags, as_json, done.to_plain(), list(_lines(done, flags)))

@@ -18,11 +18,13 @@ from stagepipe.cli.options import (
     option,
     overrides,
     pipeline_argument,
+    profile,
 )
 from stagepipe.cli.session import Session, session
 
 if TYPE_CHECKING:
     from stagepipe.declare import Pipeline
+    from stagepipe.run.profile import Profile
     from stagepipe.run.result import RunResult
 
 log = logging.getLogger("stagepipe")
@@ -35,6 +37,7 @@ log = logging.getLogger("stagepipe")
 @fresh
 @option("-k", "--keep-going", is_flag=True, help="Commit although a budget is exceeded; exit 1.")
 @option("-x", "--fail-fast", is_flag=True, help="Stop at the first failure.")
+@profile
 @option("-n", "--dry-run", is_flag=True, help="Only say what would be done: `stagepipe plan`.")
 @as_json
 @loudness
@@ -46,6 +49,7 @@ def command(
     fresh: bool,
     keep_going: bool,
     fail_fast: bool,
+    profile: bool,
     dry_run: bool,
     as_json: bool,
 ) -> int:
@@ -65,17 +69,32 @@ def command(
     here.pipeline = declared.name
     refuse_if_held(declared)
     result = execute(
-        here, declared, jobs=jobs, fresh=fresh, keep_going=keep_going, fail_fast=fail_fast
+        here,
+        declared,
+        jobs=jobs,
+        fresh=fresh,
+        keep_going=keep_going,
+        fail_fast=fail_fast,
+        profile=profile_of(here, profile),
     )
     tell(here, result, declared, _flags(pipeline), as_json)
     return result.exit_code
 
 
 def execute(here: Session, declared: Pipeline, **how: Any) -> RunResult:
-    """Run a pipeline and let the user watch. `how` is as `stagepipe.run` has it."""
-    from stagepipe.run.start import run
+    """Run a pipeline and let the user watch. `how` is as `Request` has it."""
+    from stagepipe.run.start import Request, run_as
 
-    return run(declared, **watched(here, declared), **how)
+    return run_as(declared, Request(**watched(here, declared), **how))
+
+
+def profile_of(here: Session, is_wanted: bool) -> Profile | None:
+    """What takes the times of a run, from the beginning of this call on."""
+    if not is_wanted:
+        return None
+    from stagepipe.run.profile import Profile
+
+    return Profile(here.began)
 
 
 def watched(here: Session, declared: Pipeline) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ class Session:
     """One call of the program, from its words to its exit code."""
 
     def __init__(self, words: list[str]) -> None:
+        self.began = time.monotonic()
         self.words = words
         self.signals = Signals()
         self.quiet = False

@@ -13,7 +13,13 @@ from stagepipe.cli.command import Command
 from stagepipe.cli.history import History, Row, run_object
 from stagepipe.cli.options import as_json, history, loudness
 from stagepipe.cli.session import session
-from stagepipe.cli.time_spent import slowest, slowest_lines, spent, time_lines
+from stagepipe.cli.time_spent import (
+    slowest,
+    slowest_lines,
+    spent,
+    time_lines,
+    workers_time_lines,
+)
 from stagepipe.cli.wording import (
     command_line,
     count,
@@ -25,6 +31,7 @@ from stagepipe.cli.wording import (
     size,
     table,
 )
+from stagepipe.record.profile import profile_path, read_summary
 from stagepipe.record.tracebacks import tracebacks_path
 
 if TYPE_CHECKING:
@@ -46,14 +53,14 @@ def command(run: str | None, pipeline: Path | None, state: Path | None, *, as_js
     time went."""
     place = History.find(pipeline, state)
     with place.open(run) as (ledger, row):
-        about = to_plain(ledger, row)
+        about = to_plain(ledger, row, place.state)
     if as_json:
         session().out.json(about)
     else:
         session().out.lines(*_lines(place, row, about))
 
 
-def to_plain(ledger: Ledger, row: Row) -> dict[str, Any]:
+def to_plain(ledger: Ledger, row: Row, state: Path) -> dict[str, Any]:
     """The run as `--json` prints it: the words of `run --json`, and more."""
     run = row["run"]
     tasks = ledger.tasks(run)
@@ -75,6 +82,7 @@ def to_plain(ledger: Ledger, row: Row) -> dict[str, Any]:
         "outputs": [
             {**output, "changed": bool(output["changed"])} for output in ledger.outputs(run)
         ],
+        "profile": read_summary(profile_path(state, run)),
         "task_seconds": spent(tasks),
         "slowest_tasks": slowest(tasks),
     }
@@ -106,6 +114,7 @@ def _lines(place: History, row: Row, about: Mapping[str, Any]) -> Iterator[str]:
     yield from _block("outputs", _outputs(place, row, about["outputs"]))
     yield from _block("where the time went: stages, and work of all workers", time_lines(about))
     yield from _block("slowest tasks", slowest_lines(about["slowest_tasks"]))
+    yield from _block("profile", _profile(place, row, about["profile"]))
 
 
 def _head(about: Mapping[str, Any]) -> Iterator[str]:
@@ -212,6 +221,12 @@ def _rejects(place: History, row: Row, about: Mapping[str, Any]) -> list[str]:
         lines.append(path_here(place.path(about["rejects"], row)))
         lines.append(f"read them with: {command_line('rejects', row['run'], *place.words)}")
     return lines
+
+
+def _profile(place: History, row: Row, profile: Mapping[str, Any] | None) -> list[str]:
+    if profile is None:
+        return []
+    return [*workers_time_lines(profile), path_here(profile_path(place.state, row["run"]))]
 
 
 def _outputs(place: History, row: Row, outputs: Sequence[Row]) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from stagepipe.cli import wording
+from stagepipe.cli.time_spent import workers_time_lines
 from stagepipe.cli.wording import (
     command_line,
     count,
@@ -64,6 +65,9 @@ def summary(result: RunResult, pipeline: Pipeline, flags: tuple[str, ...] | None
         yield wording.field("mended", f"{count(known.mended, 'mended record')} went through")
     yield from _under("dead", _dead(known, result, flags))
     yield from _under("drift", _drift(result, flags))
+    if result.profile is not None:
+        yield from _under("time", workers_time_lines(result.profile.to_plain()))
+        yield wording.field("profile", path_here(pipeline.folder / result.profile.path))
     if result.error is not None and flags is not None:
         yield from _under("next", _next(result, flags))
 

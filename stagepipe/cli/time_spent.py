@@ -6,17 +6,19 @@ What the workers spent is the sum over all of them. Parts that were taken cost t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from stagepipe.cli.wording import duration, shown_source, table
+from stagepipe.cli.wording import count, duration, shown, shown_source, table
 
 Row = dict[str, Any]
 SLOWEST = 5
 SLOW_TIMES = 2.0
 SLOW_SECONDS = 1.0
 """A task is worth a line when it took so many times the median of its stage, and so long."""
+LEAST = 0.01
+"""Of the workers' time, what is worth a line."""
 
 
 def spent(tasks: Iterable[Row]) -> dict[str, float]:
@@ -68,6 +70,30 @@ def _share(stage: Mapping[str, Any], jobs: int, kinds: Sequence[str]) -> list[st
     by_kind, room = stage["task_seconds"], stage["seconds"] * jobs
     busy = f"{min(sum(by_kind.values()) / room, 1):.0%}" if room else "-"
     return [busy, *(duration(by_kind[kind]) if kind in by_kind else "-" for kind in kinds)]
+
+
+def workers_time_lines(profile: Mapping[str, Any]) -> Iterator[str]:
+    """What the workers' time went to, most first, as `run --json` has it of a run that was
+    profiled, and what that says. What took little of it stands together."""
+    total = profile["worker_seconds"]
+    busy, computed = profile["busy"], profile["cpu_seconds"] / total if total else 0.0
+    yield (
+        f"{count(profile['workers'], 'worker')}, {duration(total)} in all: "
+        f"busy {busy:.0%}, computing {computed:.0%}"
+    )
+    parts = [(part["kind"], part) for part in profile["work"]]
+    parts += [(f"waited for {part['for']}", part) for part in profile["waits"]]
+    rows = [
+        [what, duration(part["seconds"]), f"{part['share']:.0%}"]
+        for what, part in parts
+        if part["share"] >= LEAST
+    ]
+    little = [part for _, part in parts if part["share"] < LEAST]
+    if (share := sum(part["share"] for part in little)) >= LEAST:
+        rows.append(["all else", duration(sum(part["seconds"] for part in little)), f"{share:.0%}"])
+    yield from table(rows, right=(1, 2))
+    if profile["verdict"] is not None:
+        yield shown(profile["verdict"])
 
 
 def slowest_lines(tasks: Iterable[Row]) -> list[str]:

@@ -13,6 +13,7 @@ from stagepipe.errors import StagepipeError, TaskError
 from stagepipe.model import RECORD
 from stagepipe.plan.work import StepWork, file_digest, odd_result, step_message
 from stagepipe.plugins import load_step
+from stagepipe.stopwatch import timed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -59,7 +60,8 @@ def apply_steps(
     for step in steps:
         _check_reads(step)
         before = len(tally.rejects)
-        result = _apply(step, frame, tally, where)
+        with timed(f"step {step.where.name}"):
+            result = _apply(step, frame, tally, where)
         rejected = tally.rejects[before:]
         _count(step, height, len(rejected), result.height, tally, where)
         _check_records(step, frame, result, rejected, where)

@@ -13,6 +13,7 @@ from stagepipe.model import PartFile
 from stagepipe.plan.work import Work
 from stagepipe.plugins import Plugins
 from stagepipe.record.spool import Spool
+from stagepipe.stopwatch import timed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -82,7 +83,9 @@ def scan_pieces(
 def sound(spool: Spool, work: Work, stage: int, file: PartFile) -> Path:
     """Where a file of the stage before `stage` lies. Raises TaskError where it is another one, so
     that it is made again."""
-    if not spool.is_sound(file):
+    with timed("hash"):
+        is_sound = spool.is_sound(file)
+    if not is_sound:
         spool.forget([file.name.partition(".")[0]])
         raise TaskError(
             f"a finished part of stage {work.stages[stage - 1].name!r} was damaged on disk "

@@ -15,8 +15,8 @@ from stagepipe.run import between
 from stagepipe.run.duplicates import duplicates
 from stagepipe.run.frames import to_arrow
 from stagepipe.run.kept_values import values_that_stay
-from stagepipe.run.stopwatch import Stopwatch
 from stagepipe.run.writing import PartWriter
+from stagepipe.stopwatch import Stopwatch, timed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from stagepipe.run.worker import Order
 
 
-def compared(spool: Spool, work: Work, order: Order, writer: PartWriter) -> Receipt:
+def compared(
+    spool: Spool, work: Work, order: Order, writer: PartWriter, clock: Stopwatch
+) -> Receipt:
     """Write for each chunk which of its rows are duplicates, a piece for each. Raises TaskError."""
     import polars as pl
     from pyarrow import concat_tables
 
-    task, clock = order.task, Stopwatch()
+    task = order.task
     with clock.time("compare"):
         chunks = list(_by_chunk(order))
         parts = [
@@ -60,12 +62,13 @@ def compared(spool: Spool, work: Work, order: Order, writer: PartWriter) -> Rece
         files=tuple(writer.written.files),
         columns={},
         rows=Rows(read=read, written=repeating, dropped=read - repeating),
-        seconds=dict(clock.seconds),
+        seconds=clock.seconds,
         input_bytes=sum(file.bytes for file in order.inputs),
         ingredients=task.ingredients,
         input_sha256=order.input_sha256,
     )
-    spool.keep(receipt, writer.written.paths, None, order.attempt)
+    with timed("write"):
+        spool.keep(receipt, writer.written.paths, None, order.attempt)
     return receipt
 
 

@@ -13,7 +13,6 @@ from multiprocessing.process import BaseProcess
 from threading import Thread
 from typing import Any
 
-from stagepipe.model import Failure, Receipt
 from stagepipe.plan.work import Work
 from stagepipe.run import worker
 
@@ -51,7 +50,7 @@ class Crew:
             future.result()
         self._warming = []
 
-    def submit(self, order: worker.Order) -> Future[Receipt | Failure]:
+    def submit(self, order: worker.Order) -> Future[worker.Returned]:
         """Give an attempt to a worker. Raises BrokenExecutor when one of them is dead."""
         future = self._pool.submit(worker.run_task, order)
         self._look_round()

@@ -26,6 +26,7 @@ from stagepipe.run.making import How, Making
 from stagepipe.run.mending import Mending, PlanAgain
 from stagepipe.run.pools import FanOuts
 from stagepipe.run.result import RunResult
+from stagepipe.stopwatch import timed
 
 MOST_PLANS = 5
 BUDGET_HINT = (
@@ -81,7 +82,8 @@ class Run:
                 return self.stages()
             except PlanAgain as reason:
                 checked, is_fresh = self.plan.checked, self.plan.is_fresh
-                self.plan = make_plan(checked, fresh=is_fresh, made=self.receipts)
+                with timed("plan"):
+                    self.plan = make_plan(checked, fresh=is_fresh, made=self.receipts)
                 self.receipts = dict(self.plan.receipts)
                 self.mending = Mending(self.plan)
                 self.exceeded = []
@@ -99,12 +101,14 @@ class Run:
             for stage in self._stage_plans():
                 self.commit = None
                 with self._failure_noted(stage, begin):
-                    self._fan_out(stage, fan_outs, to_disk)
+                    with timed("fan_out"):
+                        self._fan_out(stage, fan_outs, to_disk)
                     if stage.work.is_inner:
                         continue
                     self.journal.tell(events.StageFlushing, stage=stage.name)
                     receipts = self._receipts_of(stage)
-                    rows = self._barrier(stage, receipts)
+                    with timed("barrier"):
+                        rows = self._barrier(stage, receipts)
                     outputs = self._flush(stage, receipts, to_disk)
                     balance.check_outputs(stage.name, rows, outputs)
                     self._note_committed(stage, begin, rows, receipts, outputs)
@@ -119,7 +123,8 @@ class Run:
                 done += 1
             if not self.plan.is_open:
                 return
-            self.plan = self.journal.plan = go_on(self.plan, self.receipts)
+            with timed("plan"):
+                self.plan = self.journal.plan = go_on(self.plan, self.receipts)
             self.receipts.update(self.plan.receipts)
 
     def _fan_out(self, stage: StagePlan, fan_outs: FanOuts, to_disk: Flusher) -> None:
@@ -183,11 +188,13 @@ class Run:
         for receipt in receipts:
             if receipt.key in self.plan.receipts:
                 to_disk.add(*part_of(receipt, self.spool).paths)
-        to_disk.finish()
+        with timed("flush"):
+            to_disk.finish()
         if stage.declared.sink is not None and stage.declared.sink.on_existing == "append":
             self.mending.note_outcomes()
         self.commit = commit
-        return (commit.do(self.plan.checked.plugins),)
+        with timed("commit"):
+            return (commit.do(self.plan.checked.plugins),)
 
     @contextmanager
     def _fan_outs(self) -> Iterator[FanOuts]:

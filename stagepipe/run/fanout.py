@@ -47,7 +47,7 @@ class Workers(Protocol):
     """What the fan-out needs of a pool: see `Crew` for processes, `Threads` for threads."""
 
     def await_warm(self) -> None: ...  # noqa: D102
-    def submit(self, order: worker.Order) -> Future[Receipt | Failure]: ...  # noqa: D102
+    def submit(self, order: worker.Order) -> Future[worker.Returned]: ...  # noqa: D102
     def end(self, order: worker.Order, pid: int | None) -> None: ...  # noqa: D102
     def kill(self, pid: int) -> None: ...  # noqa: D102
     def bury(self) -> Mapping[int, str]: ...  # noqa: D102
@@ -55,13 +55,21 @@ class Workers(Protocol):
     def close(self, *, is_at_rest: bool) -> None: ...  # noqa: D102
 
 
+def _unheard(*_: object) -> None:
+    """Nobody profiles."""
+
+
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """What the fan-out asks for (orders) and tells (starts, waits) while it runs."""
+    """What the fan-out asks for (orders) and tells (starts, waits) while it runs. Who profiles
+    also hears how many are in flight each time when all have started that may, and what an attempt
+    took."""
 
     order: Callable[[Attempt, str], worker.Order]
     started: Callable[[Attempt], None]
     waiting: Callable[[int], None]
+    looked: Callable[[int], None] = _unheard
+    spent: Callable[[Attempt, worker.Spent], None] = _unheard
 
 
 @dataclass(slots=True, eq=False)
@@ -87,7 +95,7 @@ class FanOut:
         self._memory_limit = memory_limit
         self._id = secrets.token_hex(4)
         self._count = 0
-        self._running: dict[Future[Receipt | Failure], Flight] = {}
+        self._running: dict[Future[worker.Returned], Flight] = {}
 
     def __enter__(self) -> FanOut:
         return self
@@ -110,12 +118,13 @@ class FanOut:
             is_sound = self._await_warm() and self._start(limits, deadlines, calls, now)
             if not self._running and limits.is_drained:
                 return
+            calls.looked(len(self._running))
             done = self._wait(self._patience(limits, deadlines, now)) if is_sound else []
             now = time.monotonic()
             if not done or now - told >= PATIENCE_SECONDS:
                 calls.waiting(len(self._running))
                 told = now
-            found, is_sound = self._collect(done, is_sound)
+            found, is_sound = self._collect(done, is_sound, calls)
             if not is_sound:
                 found += self._fallen()
                 broken += 1
@@ -162,7 +171,7 @@ class FanOut:
             times.append(now + WATCH_SECONDS)
         return max(min(at for at in times if at is not None) - now, 0.0)
 
-    def _wait(self, seconds: float) -> list[Future[Receipt | Failure]]:
+    def _wait(self, seconds: float) -> list[Future[worker.Returned]]:
         """What finished, in the order of its chunks; nothing when it is time to look again."""
         if not self._running:
             time.sleep(seconds)
@@ -171,7 +180,7 @@ class FanOut:
         return sorted(done, key=lambda future: self._running[future].attempt.task.chunk.index)
 
     def _collect(
-        self, done: list[Future[Receipt | Failure]], is_sound: bool
+        self, done: list[Future[worker.Returned]], is_sound: bool, calls: Calls
     ) -> tuple[list[tuple[Attempt, Receipt | Failure]], bool]:
         """What came back, and whether the pool still works. When it does not, all is over."""
         found: list[tuple[Attempt, Receipt | Failure]] = []
@@ -189,7 +198,11 @@ class FanOut:
                 assert flight.verdict is not None
                 found.append((flight.attempt, self._failure(flight, *flight.verdict, str(error))))
             else:
-                found.append((flight.attempt, future.result()))
+                result = future.result()
+                if isinstance(result, worker.Profiled):
+                    calls.spent(flight.attempt, result.spent)
+                    result = result.result
+                found.append((flight.attempt, result))
         return found, is_sound
 
     def _fallen(self) -> list[tuple[Attempt, Receipt | Failure]]:

@@ -32,6 +32,7 @@ from stagepipe.record.spool import file_sha256, fsync
 from stagepipe.run.kept_values import forget_others, keep
 from stagepipe.run.naming import data_files, partitions
 from stagepipe.run.replacing import clear_away, link_or_copy, put_in_place, remove
+from stagepipe.stopwatch import timed
 
 STILL_STANDS = "what stood there still stands, and finished parts are kept: mend it and run again"
 
@@ -133,7 +134,8 @@ class TablePlace:
                 self._take_pending()
                 return self._output(manifest, is_changed=False)
             remove(self._new)
-            rows = join(parts, self._new)
+            with timed("join"):
+                rows = join(parts, self._new)
             if rows != (wanted := sum(file.rows for part in parts for file in part.files)):
                 remove(self._new)
                 raise BalanceError(

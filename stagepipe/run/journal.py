@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stagepipe import events
 from stagepipe.errors import Interrupted, StagepipeError
@@ -31,12 +31,16 @@ from stagepipe.run.holding import signals_held_back
 from stagepipe.run.notes import TaskNotes, history
 from stagepipe.run.result import RunResult, StageResult
 
+if TYPE_CHECKING:
+    from stagepipe.run.profile import Profile, ProfileResult
+
 log = logging.getLogger("stagepipe")
 
 
 class Journal:
     """The notes of one run. `dead` are the files that ended as dead letters, with the reason;
-    `plan` grows when stages can be planned only after others have run."""
+    `plan` grows when stages can be planned only after others have run. `profile` takes the times of
+    a run that is profiled."""
 
     def __init__(
         self,
@@ -45,9 +49,11 @@ class Journal:
         listeners: Sequence[events.Listener],
         jobs: int,
         replay_of: str | None = None,
+        profile: Profile | None = None,
     ) -> None:
         self.run = new_run_id()
         self.replay_of = replay_of
+        self.profile = profile
         self.dead: dict[str, str] = {}
         self.plan = plan
         self._pipeline = plan.checked.pipeline
@@ -239,6 +245,8 @@ class Journal:
         position, columns = len(self._stages) - 1, _ledger_stage(result, receipts)
         with history():
             self._ledger.add_stage(self.run, position, columns, rows, outputs, counts)
+        if self.profile is not None:
+            self.profile.stage_ended(stage.name)
         if status == "succeeded":
             self.tell(
                 events.StageCommitted,
@@ -280,6 +288,7 @@ class Journal:
             drift=tuple(noted for noted in self._drift if noted.on_drift != "accept"),
             seconds=time.monotonic() - self._begin,
             error=error,
+            profile=self._end_profile(),
         )
         with history():
             self._ledger.end_run(
@@ -303,6 +312,14 @@ class Journal:
             error=error.message if error else None,
         )
         return result
+
+    def _end_profile(self) -> ProfileResult | None:
+        if self.profile is None:
+            return None
+        from stagepipe.record.profile import profile_path
+
+        path = profile_path(self._pipeline.state_path, self.run)
+        return self.profile.end(self._jobs, path, self._relative(path))
 
     def _total(self) -> Rows:
         """The run's rows; of a run that failed, those that its stages came to, none of them

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from stagepipe import events
 from stagepipe.amounts import duration
@@ -26,6 +27,9 @@ from stagepipe.run.journal import Journal
 from stagepipe.run.limits import Limits
 from stagepipe.run.pools import FanOuts
 from stagepipe.run.worker import Order
+
+if TYPE_CHECKING:
+    from stagepipe.run.attempt_times import AttemptTimes
 
 log = logging.getLogger("stagepipe")
 MOST_SEARCHED = 100
@@ -95,7 +99,11 @@ class Making:
         fan_out = fan_outs.of(self._stage)
         limits = limits_of(self._plan, self._stage, attempts, fan_out.jobs)
         calls = Calls(self._order, self._started, lambda running: self._waiting(limits, running))
-        for attempt, result in fan_out.run(limits, Deadlines(self._errors.timeout), calls):
+        times = self._times(attempts, fan_out.jobs)
+        if times is not None:
+            calls = times.heard(calls, limits)
+        results = fan_out.run(limits, Deadlines(self._errors.timeout), calls)
+        for attempt, result in results if times is None else times.noted(results):
             now = time.monotonic()
             if isinstance(result, Failure):
                 following = self._attempts.after_failure(attempt, result, now)
@@ -112,8 +120,17 @@ class Making:
             if following is not None:
                 self._tell(attempt, result, following, now)
                 limits.again(following.attempt, following.at)
+                if times is not None:
+                    times.again(following.attempt, following.at - now)
             if self._failures and self._how.fail_fast:
                 return
+
+    def _times(self, attempts: Sequence[Attempt], jobs: int) -> AttemptTimes | None:
+        """What takes the times of the attempts, in a run that is profiled."""
+        profile = self._journal.profile
+        if profile is None:
+            return None
+        return profile.fan_out(self._plan, self._stage, attempts, max(jobs, self._how.jobs))
 
     def _kept(self, task: Task, receipt: Receipt) -> Receipt:
         self._journal.task_finished(self._stage, task, self._size(task), receipt)
@@ -228,6 +245,7 @@ class Making:
             is_probe=attempt.is_probe,
             is_last=attempt.is_last,
             piece_bytes=attempt.piece_bytes,
+            is_profiled=self._journal.profile is not None,
         )
 
     def _started(self, attempt: Attempt) -> None:

@@ -12,7 +12,6 @@ from queue import SimpleQueue
 from threading import Thread, get_ident
 from typing import Any
 
-from stagepipe.model import Failure, Receipt
 from stagepipe.plan.planner import Plan, StagePlan
 from stagepipe.run import worker
 from stagepipe.run.crew import Crew
@@ -59,7 +58,7 @@ class Call:
     """An order for a thread, and the future that takes what it gives."""
 
     order: worker.Order
-    future: Future[Receipt | Failure]
+    future: Future[worker.Returned]
 
 
 class Threads:
@@ -83,7 +82,7 @@ class Threads:
     def await_warm(self) -> None:
         """There is nothing to wait for."""
 
-    def submit(self, order: worker.Order) -> Future[Receipt | Failure]:
+    def submit(self, order: worker.Order) -> Future[worker.Returned]:
         """Have one of the threads make an attempt."""
         call = Call(order, Future())
         self._calls.put(call)

@@ -22,6 +22,7 @@ from stagepipe.packing import UnpackError, is_packed, unpacked
 from stagepipe.plan.detecting import HEAD_BYTES, work_of_file
 from stagepipe.plan.work import SourceWork
 from stagepipe.record.spool import file_sha256
+from stagepipe.stopwatch import timed
 
 LONGEST_RECORD = 2**26
 """Where so many bytes hold no record's end, the file is none that can be read."""
@@ -77,7 +78,8 @@ def portions(
                 beginning = data + raw.read(HEAD_BYTES - segment.size)
     if len(data) != segment.size:
         raise DeadSegment("it became shorter while it was read: run again when it rests")
-    options = work_of_file(reader, beginning, how, table).options
+    with timed("detect"):
+        options = work_of_file(reader, beginning, how, table).options
     yield Portion(data, head, segment.start, options, segment.end == segment.file.size)
 
 
@@ -90,7 +92,8 @@ def streamed(
     with _opened(folder, file) as raw:
         if not is_packed(file):
             beginning = raw.read(HEAD_BYTES)
-            how = work_of_file(reader, beginning, how, table)
+            with timed("detect"):
+                how = work_of_file(reader, beginning, how, table)
             raw.seek(segment.start)
             part = _Part(raw, segment.size)
             head = beginning if segment.start else b""
@@ -99,7 +102,8 @@ def streamed(
         try:
             with unpacked(raw, file, how.max_inflation) as stream:
                 beginning, whole = _looked_ahead(stream)
-                how = work_of_file(reader, beginning, how, table)
+                with timed("detect"):
+                    how = work_of_file(reader, beginning, how, table)
                 yield from cut(whole, reader, how, size)
         except UnpackError as error:
             raise DeadSegment(str(error)) from error
@@ -166,9 +170,10 @@ def cut(
     while block := stream.read(_more(size, len(data))):
         data += block
         is_long = len(data) > LONGEST_RECORD
-        end = reader.boundary(
-            data, head or data[:HEAD_BYTES], how.options, is_first=start == 0, is_long=is_long
-        )
+        with timed("parse"):
+            end = reader.boundary(
+                data, head or data[:HEAD_BYTES], how.options, is_first=start == 0, is_long=is_long
+            )
         if not end and is_long:
             raise DeadSegment(
                 f"the record that begins at byte {start:,} does not end within the next "

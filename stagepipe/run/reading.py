@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from stagepipe.contracts import DeadSegment, Reader, SegmentBytes, SegmentResult
 from stagepipe.model import RECORD, Cause, Chunk, Reject, Segment, SegmentCount, printable
+from stagepipe.packing import is_packed
 from stagepipe.plan.work import Work
 from stagepipe.plugins import Plugins
 from stagepipe.record.mended import Origins, origins_of
@@ -24,7 +25,7 @@ from stagepipe.run.places import (
     with_provenance,
 )
 from stagepipe.run.portions import Portion, is_streamed, portions, streamed_sha256
-from stagepipe.run.stopwatch import Stopwatch
+from stagepipe.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -178,8 +179,9 @@ class ChunkReading:
     def _portions(self, segment: Segment) -> Iterator[Portion]:
         folder, size = Path(self._work.folder), self._work.chunk_size
         found = portions(folder, segment, self._reader, self._how, size, self._work.table)
+        kind = "unpack" if is_packed(segment.file) else "read"
         while True:
-            with self._clock.time("read"):
+            with self._clock.time(kind):
                 portion = next(found, None)
             if portion is None:
                 return

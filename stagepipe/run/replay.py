@@ -85,6 +85,12 @@ def replay(
 
     Raises what `run` raises, and UsageError where the form is of another run or pipeline.
     """
+    how = how or Request()
+    with how.counting():
+        return _replayed(pipeline, run, form, how)
+
+
+def _replayed(pipeline: Pipeline, run: str | None, form: Form | None, how: Request) -> Replay:
     checked = get_ready(pipeline)
     with only_run(pipeline):
         path = pipeline.state_path / "ledger.sqlite"
@@ -96,7 +102,7 @@ def replay(
         with Ledger(path) as ledger:
             row = _run_of(ledger, pipeline, run, form)
             taking = _take_back(checked, ledger, row, form)
-        result = run_locked(checked, replace(how or Request(), replay_of=row["run"]))
+        result = run_locked(checked, replace(how, replay_of=row["run"]))
         with Ledger(path) as ledger:
             done = _outcome(pipeline, ledger, row, taking, result)
             if run is not None or form is not None or done.asked:

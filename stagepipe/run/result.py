@@ -10,6 +10,7 @@ from stagepipe.model import Output, Rows, printable, to_plain
 
 if TYPE_CHECKING:
     from stagepipe.run.drifting import Noted
+    from stagepipe.run.profile import ProfileResult
 
 NO_ROWS = Rows()
 
@@ -43,7 +44,8 @@ class StageResult:
 class RunResult:
     """What became of a run. `error` is what ended it, None when it succeeded; `rejects` is the
     path of the rejected records, relative to the pipeline's folder; `unsettled` are the files that
-    were left alone; `drift` is what was new about the files, but for what is accepted."""
+    were left alone; `drift` is what was new about the files, but for what is accepted; `profile`
+    says where the time went, where that was asked for."""
 
     run: str | None
     pipeline: str | None
@@ -59,6 +61,7 @@ class RunResult:
     drift: tuple[Noted, ...] = ()
     seconds: float = 0.0
     error: StagepipeError | None = None
+    profile: ProfileResult | None = None
 
     @property
     def exit_code(self) -> int:
@@ -92,5 +95,6 @@ class RunResult:
                 for noted in self.drift
             ],
             "seconds": self.seconds,
+            "profile": self.profile and self.profile.to_plain(),
             "error": error,
         }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from stagepipe import events
 from stagepipe.declare import Pipeline
@@ -20,13 +22,18 @@ from stagepipe.run.journal import Journal
 from stagepipe.run.lock import only_run
 from stagepipe.run.making import How
 from stagepipe.run.result import RunResult
+from stagepipe.stopwatch import timed
+
+if TYPE_CHECKING:
+    from stagepipe.run.profile import Profile
 
 NO_SCREEN = events.Screen()
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """How a run is asked for: see `run`. `replay_of` is the run whose rejects it takes up."""
+    """How a run is asked for: see `run`. `replay_of` is the run whose rejects it takes up,
+    `profile` what takes its times."""
 
     jobs: int | None = None
     fresh: bool = False
@@ -35,6 +42,11 @@ class Request:
     listeners: Sequence[events.Listener] = ()
     screen: events.Screen = NO_SCREEN
     replay_of: str | None = None
+    profile: Profile | None = None
+
+    def counting(self) -> AbstractContextManager[None]:
+        """Have what is done count in the profile, where there is one."""
+        return nullcontext() if self.profile is None else self.profile.counting()
 
 
 def run(
@@ -46,6 +58,7 @@ def run(
     fail_fast: bool = False,
     listeners: Sequence[events.Listener] = (),
     screen: events.Screen = NO_SCREEN,
+    profile: bool = False,
 ) -> RunResult:
     """Run a pipeline, and say how it went.
 
@@ -57,6 +70,7 @@ def run(
         fail_fast: stop at the first dead letter or failed task.
         listeners: called with each event of the run (`stagepipe.events`).
         screen: where the plugins' listeners may show progress; nowhere when left out.
+        profile: write where the time went; `result.profile` says where that lies.
 
     Returns:
         The result, also of a run that failed or was interrupted; `result.error` then says why.
@@ -66,10 +80,21 @@ def run(
             read or written.
         LedgerError: neither, because the ledger cannot be used.
     """
-    checked = get_ready(pipeline)
-    with only_run(pipeline):
-        request = Request(jobs, fresh, keep_going, fail_fast, listeners, screen)
-        return run_locked(checked, request)
+    times = None
+    if profile:
+        from stagepipe.run.profile import Profile
+
+        times = Profile()
+    request = Request(jobs, fresh, keep_going, fail_fast, listeners, screen, profile=times)
+    return run_as(pipeline, request)
+
+
+def run_as(pipeline: Pipeline, request: Request) -> RunResult:
+    """Run a pipeline as it is asked for. Raises what `run` raises."""
+    with request.counting():
+        checked = get_ready(pipeline)
+        with only_run(pipeline):
+            return run_locked(checked, request)
 
 
 def get_ready(pipeline: Pipeline) -> Checked:
@@ -93,7 +118,8 @@ def get_ready(pipeline: Pipeline) -> Checked:
 def run_locked(checked: Checked, request: Request) -> RunResult:
     """Run a pipeline that is checked. Only for who holds its lock. Raises what `run` raises."""
     pipeline = checked.pipeline
-    plan = make_plan(checked, fresh=request.fresh)  # refused before the first folder is made
+    with timed("plan"):
+        plan = make_plan(checked, fresh=request.fresh)  # refused before the first folder is made
     places = [place_of(pipeline, s.name) for s in checked.work.stages if s.sink is not None]
     for place in places:
         place.prepare()
@@ -103,7 +129,7 @@ def run_locked(checked: Checked, request: Request) -> RunResult:
         checked.plugins.listeners(request.screen) as of_plugins,
     ):
         listeners = (*request.listeners, *of_plugins)
-        journal = Journal(plan, ledger, listeners, jobs, request.replay_of)
+        journal = Journal(plan, ledger, listeners, jobs, request.replay_of, request.profile)
         how = How(jobs, request.keep_going, request.fail_fast)
         try:
             return Run(plan, how, journal).to_the_end()

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import threading
+import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -18,7 +20,7 @@ from functools import cached_property
 from importlib import import_module
 from multiprocessing import parent_process
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from stagepipe.errors import StagepipeError, TaskError
 from stagepipe.model import (
@@ -45,8 +47,8 @@ from stagepipe.run.following import follow_parent
 from stagepipe.run.frames import to_arrow
 from stagepipe.run.reading import ChunkReading, LateDeath
 from stagepipe.run.step_rejects import raw_rejects
-from stagepipe.run.stopwatch import Stopwatch
 from stagepipe.run.writing import PartWriter, pieces_of
+from stagepipe.stopwatch import Stopwatch, in_detail, timed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,7 +59,8 @@ if TYPE_CHECKING:
 class Order:
     """A task for a worker. `inputs` are the files that it reads, in later stages; `dead` are the
     segments of its chunk that it leaves out, and why. Of a probe nothing is kept. Without
-    `is_last` an error of the system, which may pass, fails the attempt instead of the file."""
+    `is_last` an error of the system, which may pass, fails the attempt instead of the file. Where
+    it `is_profiled`, what comes back is `Profiled`."""
 
     task: Task
     attempt: str
@@ -67,6 +70,30 @@ class Order:
     is_probe: bool = False
     is_last: bool = True
     piece_bytes: int | None = None
+    is_profiled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What an attempt took: from when on (of the monotonic clock), the seconds by kind of work,
+    which sum to how long it took, and those in which the `worker` (a process, by its id, or a
+    thread) computed. Of one whose worker died nobody knows the last two."""
+
+    worker: int | None
+    began: float
+    seconds: Mapping[str, float]
+    cpu_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Profiled:
+    """What came of an attempt, and what it took."""
+
+    result: Receipt | Failure
+    spent: Spent
+
+
+Returned: TypeAlias = Receipt | Failure | Profiled
 
 
 class Bench:
@@ -80,10 +107,11 @@ class Bench:
     @cached_property
     def plugins(self) -> Plugins:
         """The plugins, imported at the first task."""
-        plugins = Plugins()
-        for path in self.work.plugin_files:
-            plugins.add_file(Path(path))
-        return plugins
+        with timed("import"):
+            plugins = Plugins()
+            for path in self.work.plugin_files:
+                plugins.add_file(Path(path))
+            return plugins
 
 
 _bench: Bench | None = None
@@ -123,8 +151,21 @@ def warm_up() -> None:
         import_module(module)
 
 
-def run_task(order: Order) -> Receipt | Failure:
+def run_task(order: Order) -> Returned:
     """Do one task. Everything that goes wrong comes back as a Failure."""
+    if not order.is_profiled:
+        return _result(order, Stopwatch())
+    cpu_seconds = time.thread_time if parent_process() is None else time.process_time
+    began, computed = time.monotonic(), cpu_seconds()
+    clock = Stopwatch(began)
+    with in_detail(clock):
+        result = _result(order, clock)
+    computed = cpu_seconds() - computed
+    spent = Spent(threading.get_native_id(), began, clock.details(), computed)
+    return Profiled(result, spent)
+
+
+def _result(order: Order, clock: Stopwatch) -> Receipt | Failure:
     assert _bench is not None, "start() has not run"
     task = order.task
     stage = _bench.work.stages[task.stage]
@@ -132,8 +173,8 @@ def run_task(order: Order) -> Receipt | Failure:
         with _at_desk(_bench.spool, order):
             if stage.role is Role.COMPARES:
                 writer = PartWriter(_bench.spool, task.key, order.attempt, in_words(task, stage))
-                return compared(_bench.spool, _bench.work, order, writer)
-            return _run(_bench, order, stage)
+                return compared(_bench.spool, _bench.work, order, writer, clock)
+            return _run(_bench, order, stage, clock)
     except BaseException as error:  # noqa: BLE001 - not even sys.exit() may reach the pool
         with suppress(OSError):  # the next run finds what cannot be removed now
             _bench.spool.discard(task.key, order.attempt)
@@ -165,13 +206,13 @@ def _failure(order: Order, stage: StageWork, error: BaseException) -> Failure:
     )
 
 
-def _run(bench: Bench, order: Order, stage: StageWork) -> Receipt:
+def _run(bench: Bench, order: Order, stage: StageWork, clock: Stopwatch) -> Receipt:
     dead = dict(order.dead)
     while True:
         where = in_words(order.task, stage)
         writer = PartWriter(bench.spool, order.task.key, order.attempt, where)
         try:
-            return _made(bench, order, stage, writer, dead)
+            return _made(bench, order, stage, writer, dead, clock)
         except LateDeath as late:
             # Some rows of the file were written: all is made again, without it.
             writer.discard()
@@ -179,9 +220,14 @@ def _run(bench: Bench, order: Order, stage: StageWork) -> Receipt:
 
 
 def _made(
-    bench: Bench, order: Order, stage: StageWork, writer: PartWriter, dead: Mapping[int, str]
+    bench: Bench,
+    order: Order,
+    stage: StageWork,
+    writer: PartWriter,
+    dead: Mapping[int, str],
+    clock: Stopwatch,
 ) -> Receipt:
-    task, work, clock, tally = order.task, bench.work, Stopwatch(), Tally()
+    task, work, tally = order.task, bench.work, Tally()
     where = in_words(task, stage)
     reading = None
     if task.inputs:
@@ -213,7 +259,8 @@ def _made(
     read = sum(count.records for count in counts)
     read += sum(file.rows for file in _rows_of(order, stage))
     by_steps = rows_by_step(tally.rejects)
-    rejects += raw_rejects(bench.plugins, work, task.chunk, tally.rejects)
+    with timed("explain"):
+        rejects += raw_rejects(bench.plugins, work, task.chunk, tally.rejects)
     written = writer.written
     receipt = Receipt(
         key=task.key,
@@ -234,7 +281,7 @@ def _made(
         added=dict(tally.added),
         rejected_by=dict(by_steps),
         segments=tuple(counts),
-        seconds=dict(clock.seconds),
+        seconds=clock.seconds,
         input_bytes=sum(file.bytes for file in order.inputs) or task.chunk.size,
         ingredients=task.ingredients,
         input_sha256=order.input_sha256,
@@ -247,11 +294,12 @@ def _made(
     if order.attempt in bench.given_up:
         writer.discard()
         raise TaskError(f"{where}: it came back after it was given up")
-    rejects_file = None
-    if rejects:
-        rejects_file = bench.spool.temporary(task.key, order.attempt, ".rejects")
-        write_task_rejects(rejects_file, stage.name, rejects)
-    bench.spool.keep(receipt, written.paths, rejects_file, order.attempt)
+    with timed("write"):
+        rejects_file = None
+        if rejects:
+            rejects_file = bench.spool.temporary(task.key, order.attempt, ".rejects")
+            write_task_rejects(rejects_file, stage.name, rejects)
+        bench.spool.keep(receipt, written.paths, rejects_file, order.attempt)
     return receipt
 
 

@@ -15,6 +15,7 @@ from stagepipe.plugins import Plugins
 from stagepipe.record.spool import Spool, file_sha256
 from stagepipe.run import between
 from stagepipe.run.descriptors import hold_lowest
+from stagepipe.stopwatch import timed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,19 +66,25 @@ class PartWriter:
     def write_keys(self, table: pa.Table) -> None:
         """Write the unique columns of a piece beside it."""
         path = self._new(between.SUFFIX)
-        self.written.files.append(self._file(path, between.write(table, path)))
+        with timed("write"):
+            rows = between.write(table, path)
+        self.written.files.append(self._file(path, rows))
 
     def write_piece(self, table: pa.Table) -> PartFile:
         """Write a piece that is for later tasks only, whatever the stage does."""
         path = self._new(between.SUFFIX)
-        file = self._file(path, between.write(table, path))
+        with timed("write"):
+            rows = between.write(table, path)
+        file = self._file(path, rows)
         self.written.pieces.append(file)
         return file
 
     def write_values(self, tables: Iterator[pa.Table]) -> None:
         """Write the values that the table to append to will hold, for the runs after this one."""
         path = self._new(between.SUFFIX)
-        self.written.files.append(self._file(path, between.write_all(tables, path)))
+        with timed("write"):
+            rows = between.write_all(tables, path)
+        self.written.files.append(self._file(path, rows))
 
     def discard(self) -> None:
         """Remove what was written."""
@@ -95,7 +102,9 @@ class PartWriter:
 
     def _file(self, path: Path, rows: int, folder: str = "", head: int = 0) -> PartFile:
         size = path.stat().st_size
-        return PartFile(self._names[path], rows, size, file_sha256(path), folder, head)
+        with timed("hash"):
+            sha256 = file_sha256(path)
+        return PartFile(self._names[path], rows, size, sha256, folder, head)
 
 
 def pieces_of(table: pa.Table, chunk_size: int) -> Iterator[pa.Table]:

@@ -31,7 +31,7 @@ def test_the_whole_way_by_json(project) -> None:
     result = project.json("run", "-q")
     assert set(result) == {
         "run", "pipeline", "status", "rows", "files", "stages", "outputs", "rejects", "drift",
-        "unsettled", "seconds", "error",
+        "unsettled", "seconds", "profile", "error",
     }  # fmt: skip
     assert result["status"] == "succeeded"
     assert result["error"] is None
@@ -112,6 +112,29 @@ def test_time_is_told_where_it_was_spent(project) -> None:
     again = project.json("show")
     assert (again["task_seconds"], again["slowest_tasks"]) == ({}, [])
     assert "where the time went" not in project.run("show").stdout
+
+
+def test_a_profile_is_told_now_and_later(project) -> None:
+    """run and replay say at their ends where the time went and where it is written; show says it
+    again, also as JSON."""
+    said = project.run("run", "--profile").stdout.splitlines()
+    (start,) = (n for n, line in enumerate(said) if line.startswith("time "))
+    (end,) = (n for n, line in enumerate(said) if line.startswith("profile   .stagepipe/runs/"))
+    assert end > start
+    assert any("waited for the start of the run" in line for line in said[start:end])
+    shown = project.run("show").stdout.splitlines()
+    lines = [line[10:] for line in said[start : end + 1]]
+    assert shown[shown.index("profile") + 1 :] == [f"  {line}" for line in lines]
+    assert (project.folder / lines[-1]).read_text().startswith("stage,doing,source,chunk,")
+
+    result = project.json("replay", "-q", "--profile")
+    profile = result["profile"]
+    parts = [*profile["work"], *profile["waits"]]
+    assert sum(part["seconds"] for part in parts) == pytest.approx(profile["worker_seconds"])
+    assert sum(part["share"] for part in parts) == pytest.approx(1)
+    assert project.json("show")["profile"] == profile
+    project.run("run", "-q")
+    assert project.json("show")["profile"] is None
 
 
 REJECTER = """

@@ -29,6 +29,7 @@ from stagepipe.builtin.csv.sifting import NoSieve, is_known_to_be_bad, sift
 from stagepipe.builtin.csv.structure import Structure, Survey
 from stagepipe.contracts import DeadSegment, SegmentResult
 from stagepipe.model import Reject
+from stagepipe.stopwatch import timed
 
 PIECE_BYTES = (2**20, 2**16)
 """Taking records apart is some hundred times slower than parsing them: only the pieces in which
@@ -57,18 +58,20 @@ def _read(
 ) -> SegmentResult:
     """What the reader makes of the bytes from `start` on. When something is amiss in them that no
     sieve finds, they are cut into pieces of the first of the sizes that is below their own."""
-    survey = dialect.structure.survey(data, start)
-    before = count_lines(data[:start])
+    with timed("count"):
+        survey = dialect.structure.survey(data, start)
+        before = count_lines(data[:start])
     result = read_at_once(data, start, survey, layout, dialect, with_places)
     if result is None:
-        with suppress(NoSieve):
+        with suppress(NoSieve), timed("explain"):
             result = sift(data, start, survey, layout, dialect, with_places=with_places)
     lines = survey.lines + before
     if result is not None:
         return replace(result, lines=lines)
     smaller = [size for size in piece_sizes if size < len(data) - start]
     if not smaller:
-        return _examined(data, start, lines, layout, dialect, with_places)
+        with timed("explain"):
+            return _examined(data, start, lines, layout, dialect, with_places)
     results, rejects, places = [], [], []
     offset, line = start, before
     for piece in pieces(data, start, smaller[0], dialect.structure, layout.usual):

@@ -12,6 +12,7 @@ from stagepipe.builtin.csv import convert, values
 from stagepipe.builtin.csv.dialect import Dialect
 from stagepipe.builtin.csv.explain import Layout
 from stagepipe.contracts import TableSpec
+from stagepipe.stopwatch import timed
 
 
 def read_types(layout: Layout, dialect: Dialect) -> list[pa.DataType | None]:
@@ -44,9 +45,10 @@ def typed_table(
     delimiter, quote = structure.delimiter.decode(), structure.quote.decode()
     words = notation.null_words
     try:
-        table = convert.parse(
-            data, types, delimiter=delimiter, quote=quote, null_values=words, start=start
-        )
+        with timed("parse"):
+            table = convert.parse(
+                data, types, delimiter=delimiter, quote=quote, null_values=words, start=start
+            )
     except pa.ArrowInvalid:
         return None
     if not is_examined:
@@ -71,10 +73,11 @@ def typed_table(
 def failed_rows(table: pa.Table, spec: TableSpec) -> pa.ChunkedArray | None:
     """A mask of the rows that fail some check, or None when all pass."""
     failed = None
-    for _, _, mask in checks.failures(table, spec):
-        failed = mask if failed is None else pc.or_(failed, mask)
-    for _, mask in checks.check_failures(table, spec):
-        failed = mask if failed is None else pc.or_(failed, mask)
+    with timed("check"):
+        for _, _, mask in checks.failures(table, spec):
+            failed = mask if failed is None else pc.or_(failed, mask)
+        for _, mask in checks.check_failures(table, spec):
+            failed = mask if failed is None else pc.or_(failed, mask)
     return failed
 
 

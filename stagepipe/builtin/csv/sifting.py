@@ -33,6 +33,7 @@ from stagepipe.builtin.csv.explain import (
 from stagepipe.builtin.csv.parsing import failed_rows, may_be_open, read_types, typed_table
 from stagepipe.builtin.csv.structure import Span, Survey
 from stagepipe.contracts import SegmentResult
+from stagepipe.stopwatch import timed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -124,9 +125,10 @@ def _parsed(data: bytes, start: int, layout: Layout, dialect: Dialect) -> Parsed
     while True:
         odd_rows: dict[int, str] = {}
         try:
-            fields = convert.parse(
-                data, types, **marks, null_values=words, start=start, odd_rows=odd_rows
-            )
+            with timed("parse"):
+                fields = convert.parse(
+                    data, types, **marks, null_values=words, start=start, odd_rows=odd_rows
+                )
             break
         except pa.ArrowInvalid as error:
             named = _COLUMN_OF_ERROR.match(str(error))

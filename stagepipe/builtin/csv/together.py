@@ -26,6 +26,7 @@ from stagepipe.builtin.csv.sifting import NoSieve, sift
 from stagepipe.builtin.csv.structure import BOM, Structure, Survey
 from stagepipe.contracts import DeadSegment, SegmentBytes, SegmentResult, TableSpec
 from stagepipe.model import Reject
+from stagepipe.stopwatch import timed
 
 MOST_BYTES = 2**24
 """More at once is no faster."""
@@ -120,16 +121,18 @@ class _Joined:
     def read(self, *, with_places: bool) -> list[SegmentResult] | None:
         """What the reader makes of each file; None where they are not to be read together."""
         data, layout, dialect = self._data, self._layout, self._dialect
-        survey = self._structure.survey(data)
-        counts = self._counts(survey)
+        with timed("count"):
+            survey = self._structure.survey(data)
+            counts = self._counts(survey)
         if counts is None or not survey.records:
             return None
         try:
             whole = read_at_once(data, 0, survey, layout, dialect, with_places)
             if whole is None:
-                whole = sift(
-                    data, 0, survey, layout, dialect, with_places=with_places, by_count=True
-                )
+                with timed("explain"):
+                    whole = sift(
+                        data, 0, survey, layout, dialect, with_places=with_places, by_count=True
+                    )
         except (DeadSegment, NoSieve):
             return None
         rejects = self._by_file(whole.rejects)

@@ -1,5 +1,5 @@
-"""The data: TPC-H `lineitem` as CSV, once as many small files, once as one big one, and once more
-as many files in which each hundredth record is bad.
+"""The data: TPC-H `lineitem` as CSV, as many files, as one big one, as many files in which each
+hundredth record is bad, and the first of its records as very many small files.
 
 `tpchgen-cli` writes the big file (766 MB at scale 1), always the same bytes. Each record is one
 line: only the last column, the comment, is quoted, and no comment holds a quote or a newline. The
@@ -7,7 +7,8 @@ big file is cut at record ends into 20 folders of 20 files, each with the header
 order they hold the same records. In the same pass the expected counts and sums are taken from the
 bytes with plain Python, so that no peer is its own judge. Copies of these files are the dirty ones:
 in turn a text for a price, a day that there is not, a record cut short, a field too many, and
-letters in a key.
+letters in a key. The small files are cut from the big one's beginning in the same way, as many as
+there are or as it has records for.
 
 A folder with `complete.json` in it is complete and is used again; one without is made anew.
 """
@@ -17,7 +18,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import BinaryIO
@@ -29,8 +30,10 @@ from benchmarks.lineitem import COLUMNS
 
 SOURCES = 20
 FILES_PER_SOURCE = 20
+SMALL_FILES_PER_SOURCE = 500
+SMALL_BYTES = 20_000
 BAD_EVERY = 100
-LAYOUT = 2  # raise it when other code would make other files
+LAYOUT = 3  # raise it when other code would make other files
 MARKER = "complete.json"
 
 
@@ -60,47 +63,41 @@ class Work:
 def prepare(data: Path, scale: float) -> list[Work]:
     """The works at this scale factor, their files made where they are not there already."""
     folder = (data / f"scale-{scale:g}").resolve()
-    many, big, dirty = folder / "many", folder / "big", folder / "dirty"
-    found = _expected_if_complete(folder, scale)
-    if found is None:
+    expected = _expected_if_complete(folder, scale)
+    if expected is None:
         click.echo(
             f"making lineitem at scale {scale:g} in {click.format_filename(folder)}", err=True
         )
         shutil.rmtree(folder, ignore_errors=True)
-        table = _generate(big, scale)
-        expected = _cut(table, many)
-        found = expected, _spoil(many, dirty, expected)
-        _mark_complete(folder, scale, *found)
-    expected, left = found
-    names = [f"source_{number:02}" for number in range(SOURCES)]
-    clean = Work(
-        name="many",
-        sources={name: str(many / name / "*.csv") for name in names},
-        pattern=str(many / "*" / "*.csv"),
-        files=SOURCES * FILES_PER_SOURCE,
-        bytes=sum(path.stat().st_size for path in many.glob("*/*.csv")),
+        table = _generate(folder / "big", scale)
+        whole, many, dirty = table.stat().st_size, folder / "many", folder / "dirty"
+        small_files = min(SMALL_FILES_PER_SOURCE, whole // (SOURCES * SMALL_BYTES))
+        clean = _cut(table, many, FILES_PER_SOURCE, whole / (SOURCES * FILES_PER_SOURCE))
+        expected = {
+            "many": clean,
+            "big": clean,
+            "dirty": _spoil(many, dirty, clean),
+            "small": _cut(table, folder / "small", small_files, SMALL_BYTES),
+        }
+        _mark_complete(folder, scale, expected)
+    works = {name: _work(folder / name, expected[name]) for name in expected}
+    works["dirty"] = replace(works["dirty"], clean=works["many"])
+    return list(works.values())
+
+
+def _work(folder: Path, expected: Expected) -> Work:
+    """The work of a folder of files, or of folders of them: each of these is a source."""
+    files = [path.stat().st_size for path in folder.glob("**/*.csv")]
+    sources = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    return Work(
+        name=folder.name,
+        sources={name: str(folder / name / "*.csv") for name in sources}
+        or {"lineitem": str(folder / "*.csv")},
+        pattern=str(folder / "*" / "*.csv" if sources else folder / "*.csv"),
+        files=len(files),
+        bytes=sum(files),
         expected=expected,
     )
-    return [
-        clean,
-        Work(
-            name="big",
-            sources={"lineitem": str(big / "*.csv")},
-            pattern=str(big / "*.csv"),
-            files=1,
-            bytes=sum(path.stat().st_size for path in big.glob("*.csv")),
-            expected=expected,
-        ),
-        Work(
-            name="dirty",
-            sources={name: str(dirty / name / "*.csv") for name in names},
-            pattern=str(dirty / "*" / "*.csv"),
-            files=SOURCES * FILES_PER_SOURCE,
-            bytes=sum(path.stat().st_size for path in dirty.glob("*/*.csv")),
-            expected=left,
-            clean=clean,
-        ),
-    ]
 
 
 def _generate(folder: Path, scale: float) -> Path:
@@ -116,32 +113,28 @@ def _generate(folder: Path, scale: float) -> Path:
     return folder / "lineitem.csv"
 
 
-def _cut(table: Path, many: Path) -> Expected:
-    """Deal the records out to the small files in order, and sum what every peer must find."""
+def _cut(table: Path, folder: Path, files_per_source: int, file_bytes: float) -> Expected:
+    """Deal records out to small files in order, about so many bytes to each, and sum what every
+    peer must find."""
     rows = orderkeys = hundredths = comments = 0
     with table.open("rb") as lines:
         header = next(lines)
         if header.decode().strip().split(",") != list(COLUMNS):
             raise BenchError(f"tpchgen-cli wrote other columns than expected: {header!r}")
-        total, cuts = table.stat().st_size - len(header), SOURCES * FILES_PER_SOURCE
-        ends = iter([total * number // cuts for number in range(1, cuts + 1)])
-        files = _small_files(many, header)
-        out, position, end = next(files), 0, next(ends)
-        for line in lines:
-            if position >= end:
-                out.close()
-                out, end = next(files), next(ends)
-            out.write(line)
-            position += len(line)
+        position, end = 0, 0.0
+        for out in _small_files(folder, header, files_per_source):
+            end += file_bytes
+            while position < end and (line := next(lines, None)) is not None:
+                out.write(line)
+                position += len(line)
 
-            orderkey, quantity, comment = _summands(line)
-            rows += 1
-            orderkeys += orderkey
-            hundredths += quantity
-            comments += comment
-        out.close()
-    if next(files, None) is not None:
-        raise BenchError(f"the data are too small for {cuts} files")
+                orderkey, quantity, comment = _summands(line)
+                rows += 1
+                orderkeys += orderkey
+                hundredths += quantity
+                comments += comment
+            if out.tell() == len(header):
+                raise BenchError(f"the data are too small for {SOURCES * files_per_source} files")
     return Expected(rows, orderkeys, hundredths, comments)
 
 
@@ -186,14 +179,15 @@ def _spoiled(line: bytes, number: int) -> bytes:
     return b",".join(fields)
 
 
-def _small_files(many: Path, header: bytes) -> Iterator[BinaryIO]:
+def _small_files(folder: Path, header: bytes, files_per_source: int) -> Iterator[BinaryIO]:
+    digits = len(str(files_per_source - 1))
     for source in range(SOURCES):
-        folder = many / f"source_{source:02}"
-        folder.mkdir(parents=True)
-        for part in range(FILES_PER_SOURCE):
-            file = (folder / f"lineitem_{part:02}.csv").open("wb")
-            file.write(header)
-            yield file
+        of_source = folder / f"source_{source:02}"
+        of_source.mkdir(parents=True)
+        for part in range(files_per_source):
+            with (of_source / f"lineitem_{part:0{digits}}.csv").open("wb") as file:
+                file.write(header)
+                yield file
 
 
 def _identity(folder: Path, scale: float) -> dict[str, object]:
@@ -209,22 +203,21 @@ def _identity(folder: Path, scale: float) -> dict[str, object]:
     }
 
 
-def _mark_complete(folder: Path, scale: float, expected: Expected, left: Expected) -> None:
+def _mark_complete(folder: Path, scale: float, expected: dict[str, Expected]) -> None:
     record = {
         "identity": _identity(folder, scale),
-        "expected": asdict(expected),
-        "left": asdict(left),
+        "expected": {name: asdict(of_work) for name, of_work in expected.items()},
     }
     unfinished = folder / f"{MARKER}.tmp"
     unfinished.write_text(json.dumps(record, indent=1))
     unfinished.replace(folder / MARKER)
 
 
-def _expected_if_complete(folder: Path, scale: float) -> tuple[Expected, Expected] | None:
+def _expected_if_complete(folder: Path, scale: float) -> dict[str, Expected] | None:
     marker = folder / MARKER
     if not marker.exists():
         return None
     record = json.loads(marker.read_text())
     if record["identity"] != _identity(folder, scale):
         return None
-    return Expected(**record["expected"]), Expected(**record["left"])
+    return {name: Expected(**of_work) for name, of_work in record["expected"].items()}

@@ -1,5 +1,8 @@
 """One command, measured: wall and CPU seconds of its whole process tree, and its peak memory.
 
+The CPU time of the command's first process alone, without those that it started, is read as that
+process has ended and before it is taken away (`WNOWAIT`).
+
 CPU time comes from the kernel's own accounts (`wait4`): a process's own time and that of all it
 waited for. What outlives the main process, as a fork server does for a moment, is inherited by
 the bench (`PR_SET_CHILD_SUBREAPER`) and counted too; what does not end by itself is an error.
@@ -33,10 +36,12 @@ PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 @dataclass(frozen=True)
 class Measured:
-    """What one run took. `peak_bytes` is None where memory was not sampled."""
+    """What one run took. `first_seconds` are CPU seconds of its first process alone; `peak_bytes`
+    is None where memory was not sampled."""
 
     wall_seconds: float
     cpu_seconds: float
+    first_seconds: float
     peak_bytes: int | None
 
 
@@ -62,15 +67,18 @@ def run(command: list[str], cwd: Path, log: Path, timeout_seconds: float, memory
             start_new_session=True,
         )
         with _ended_with_us(process, timeout_seconds), sampler or nullcontext():
-            _, status, usage = os.wait4(process.pid, 0)
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
             wall_seconds = time.perf_counter() - start
+            first = psutil.Process(process.pid).cpu_times()
+            _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
             cpu_seconds = usage.ru_utime + usage.ru_stime + _wait_for_orphans()
     if process.returncode:
         late = f" after {timeout_seconds:g} s" if wall_seconds >= timeout_seconds else ""
         tail = log.read_text(errors="replace")[-3000:].strip()
         raise BenchError(f"exit code {process.returncode}{late}: {' '.join(command)}\n{tail}")
-    return Measured(wall_seconds, cpu_seconds, sampler.peak_bytes if sampler else None)
+    peak_bytes = sampler.peak_bytes if sampler else None
+    return Measured(wall_seconds, cpu_seconds, first.user + first.system, peak_bytes)
 
 
 def _environment() -> dict[str, str]:

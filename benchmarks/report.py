@@ -35,6 +35,10 @@ class Result:
     def cpu_seconds(self) -> float:
         return median(measured.cpu_seconds for measured in self.rounds)
 
+    @property
+    def first_seconds(self) -> float:
+        return median(measured.first_seconds for measured in self.rounds)
+
 
 def usable_cores() -> int:
     """The cores that this process may use, which can be fewer than the machine has."""
@@ -92,6 +96,7 @@ def summary(result: Result, home: Result | None) -> dict[str, Any]:
         "min_seconds": min(walls),
         "max_seconds": max(walls),
         "cpu_seconds": result.cpu_seconds,
+        "first_seconds": result.first_seconds,
         "times_stagepipe": None,
         "stagepipe_to_peer": None,
         "output_bytes": result.output.bytes,
@@ -135,6 +140,7 @@ HEADINGS = (
     "min",
     "max",
     "CPU s",
+    "first ms/file",
     "CSV MB/s",
     "x stagepipe",
     "stagepipe/peer",
@@ -162,6 +168,7 @@ def _cells(work: Work, row: dict[str, Any]) -> tuple[str, ...]:
         f"{row['min_seconds']:.2f}",
         f"{row['max_seconds']:.2f}",
         f"{row['cpu_seconds']:.2f}",
+        f"{1000 * row['first_seconds'] / work.files:.2f}",
         f"{work.bytes / 1e6 / row['median_seconds']:.0f}",
         _ratio(row["times_stagepipe"]),
         _ratio(row["stagepipe_to_peer"]),

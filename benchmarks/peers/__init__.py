@@ -7,7 +7,7 @@ columns with their types, the dialect, zstd, and how many workers to use.
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.data import Work
@@ -17,11 +17,12 @@ from benchmarks.peers.stagepipe_pipeline import pipeline_toml
 @dataclass(frozen=True)
 class Job:
     """What to run, and where the Parquet files will lie: one file, or a folder of them. `work` is
-    what it reads."""
+    what it reads, `first` what runs before it and is not measured."""
 
     work: Work
     command: list[str]
     output: Path
+    first: list[str] | None = None
 
 
 def stagepipe(work: Work, folder: Path, workers: int) -> Job:
@@ -31,6 +32,13 @@ def stagepipe(work: Work, folder: Path, workers: int) -> Job:
     command = [sys.executable, "-m", "stagepipe", "run", str(pipeline)]
     options = ["-j", str(workers), "--fresh", "--json"]
     return Job(work, [*command, *options], folder / "out" / "lineitem")
+
+
+def stagepipe_again(work: Work, folder: Path, workers: int) -> Job:
+    """The second run, with nothing new: no `--fresh`, and all parts there."""
+    job = stagepipe(work, folder, workers)
+    again = [word for word in job.command if word != "--fresh"]
+    return replace(job, command=again, first=job.command)
 
 
 def stagepipe_clean(work: Work, folder: Path, workers: int) -> Job:
@@ -76,6 +84,7 @@ def _script(module: str, work: Work, output: Path, workers: int, *options: str) 
 
 PEERS: dict[str, Callable[[Work, Path, int], Job]] = {
     "stagepipe": stagepipe,
+    "stagepipe-again": stagepipe_again,
     "stagepipe-clean": stagepipe_clean,
     "duckdb": duckdb,
     "duckdb-rejects": duckdb_rejects,

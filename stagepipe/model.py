@@ -27,6 +27,8 @@ Cell = bool | int | float | Decimal | date | time | str
 
 def printable(text: str) -> str:
     """`text` as it can be shown anywhere: bytes that are no UTF-8 become `\\xNN`."""
+    if text.isascii():
+        return text
     try:
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:  # half a character, from a plugin's message perhaps
@@ -331,8 +333,13 @@ class Output:
     appended: int | None = None
 
 
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
 def to_plain(value: Any) -> Any:
     """A model value as dicts, lists and scalars, fit for JSON."""
+    if type(value) in _SCALARS:  # nearly all of a receipt of thousands of files
+        return value
     if hasattr(value, "__dataclass_fields__"):
         return {name: to_plain(getattr(value, name)) for name in value.__dataclass_fields__}
     if isinstance(value, Mapping):

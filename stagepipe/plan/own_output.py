@@ -62,7 +62,7 @@ class Guard:
     """Looks whether a pipeline's sources match what it writes itself."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self._folder = pipeline.folder
+        self._folder = str(pipeline.folder)
         self._outputs = own_outputs(pipeline)
         self._resolved = [(str(output.path.resolve()), output) for output in self._outputs]
         self._folders: dict[str, str] = {}

@@ -120,10 +120,11 @@ class Profile:
 
 def _summed(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
     """The sums, those that are 0 too."""
-    found: Counter[str] = Counter()
+    found: dict[str, int] = {}
     for each in counts:
-        found.update(each)
-    return found
+        for name, number in each.items():
+            found[name] = found.get(name, 0) + number
+    return Counter(found)
 
 
 def facts_by_source(
@@ -142,8 +143,7 @@ def facts_by_source(
             facts = of_source.setdefault(segment.file.path, FileFacts(segment.file))
             facts.records += segment.records - segment.other_tables
             facts.rows += segment.rows
-            for name, nulls in zip(columns, segment.nulls, strict=True):
-                facts.nulls[name] += nulls
+            facts.nulls.update(dict(zip(columns, segment.nulls, strict=True)))
             facts.unfit.update(segment.unfit)
             if segment.header is not None:
                 facts.header = receipt.headers[segment.header]

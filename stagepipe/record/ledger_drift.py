@@ -33,16 +33,11 @@ class DriftTables(LedgerFile):
                 source=source,
                 profile=json.dumps(to_plain(profile)),
             )
-            for facts in files:
-                self._insert(
-                    "profiled_files",
-                    pipeline=pipeline,
-                    source=source,
-                    path=facts.file.path,
-                    size=facts.file.size,
-                    mtime_ns=facts.file.mtime_ns,
-                    records=facts.records,
-                )
+            self._insert_all(
+                "profiled_files",
+                ("pipeline", "source", "path", "size", "mtime_ns", "records"),
+                ((pipeline, source, *_identity(facts), facts.records) for facts in files),
+            )
 
     def drift(self, run: str) -> list[Row]:
         """What was new about the files of a run; nothing in ledgers from before version 4."""
@@ -73,3 +68,7 @@ class DriftTables(LedgerFile):
             *(pipeline, printable(source)),
         )
         return {(row["path"], row["size"], row["mtime_ns"]): row["records"] for row in rows}
+
+
+def _identity(facts: FileFacts) -> tuple[str, int, int]:
+    return facts.file.path, facts.file.size, facts.file.mtime_ns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Self
@@ -91,13 +91,18 @@ class LedgerFile:
             ) from error
 
     def _insert(self, table: str, **columns: Any) -> None:
+        self._insert_all(table, tuple(columns), [tuple(columns.values())])
+
+    def _insert_all(
+        self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+    ) -> None:
         # A task that is made once more, and what it read, counts as it was the last time.
         insert = "INSERT OR REPLACE" if table in ("tasks", "files") else "INSERT"
         names = ", ".join(f'"{name}"' for name in columns)
         places = ", ".join("?" for _ in columns)
-        self._db.execute(
+        self._db.executemany(
             f"{insert} INTO {table} ({names}) VALUES ({places})",
-            tuple(map(plain_value, columns.values())),
+            (tuple(map(plain_value, row)) for row in rows),
         )
 
     def _rows(self, query: str, *values: Any) -> list[Row]:

@@ -8,9 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from stagepipe.model import Output, Receipt, Rows, printable, to_plain
+from stagepipe.model import Output, Receipt, Rows, SegmentCount, printable, to_plain
 from stagepipe.record.ledger_file import LedgerFile, plain_value
 from stagepipe.record.ledger_tables import RUNNING
+
+FILE_COLUMNS = (
+    *("run", "source", "chunk", "path", "size", "mtime_ns", "inode", "is_mended"),
+    *("start", "end", "records", "rows", "rejected", "sha256", "dead"),
+)
 
 
 class RunNotes(LedgerFile):
@@ -146,16 +151,16 @@ class RunNotes(LedgerFile):
                     sha256=" ".join(file.sha256 for file in receipt.all_files),
                     seconds=json.dumps(receipt.seconds),
                 )
-                for segment in receipt.segments:
-                    counts = to_plain(segment)
-                    for name in ("lines", "nulls", "unfit", "header", "other_tables"):
-                        counts.pop(name)
-                    file = counts.pop("file")
-                    file.pop("member")
-                    counts.update(file, path=printable(file["path"]))
-                    self._insert(
-                        "files", run=run, source=columns["source"], chunk=receipt.chunk, **counts
-                    )
+                files = (_file(run, columns["source"], receipt.chunk, s) for s in receipt.segments)
+                self._insert_all("files", FILE_COLUMNS, files)
+
+
+def _file(run: str, source: str, chunk: int, segment: SegmentCount) -> tuple[Any, ...]:
+    """A row of the table `files`, of which a run may write a hundred thousand."""
+    it = segment.file
+    place = run, source, chunk, it.path, it.size, it.mtime_ns, it.inode, it.is_mended
+    counts = segment.records, segment.rows, segment.rejected, segment.sha256, segment.dead
+    return *place, segment.start, segment.end, *counts
 
 
 def _now() -> str:

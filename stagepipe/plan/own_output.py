@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +65,7 @@ class Guard:
         self._folder = str(pipeline.folder)
         self._outputs = own_outputs(pipeline)
         self._resolved = [(str(output.path.resolve()), output) for output in self._outputs]
-        self._folders: dict[str, str] = {}
+        self._folders: dict[str, _Above] = {}
 
     def refusals(self, pattern: str, paths: Sequence[str]) -> Iterator[str]:
         """What is to be said of a pattern, and of the `paths` that it matches now."""
@@ -95,17 +95,46 @@ class Guard:
 
     def _of_file(self, path: str) -> OwnOutput | None:
         """What a file that is there belongs to, whatever links lead to it."""
-        # As text: there may be ten thousand files.
-        full = os.path.join(self._folder, path)  # noqa: PTH118
-        above, name = os.path.split(full)
+        # There may be ten thousand files: what can be is asked of their folders.
+        above, _, name = path.rpartition("/")
         if above not in self._folders:
-            self._folders[above] = os.path.realpath(above)
-        is_link = os.path.islink(full)  # noqa: PTH114
-        real = os.path.realpath(full) if is_link else f"{self._folders[above]}/{name}"
+            self._folders[above] = self._look_into(path.removesuffix(name))
+        folder = self._folders[above]
+        if folder.may_have_link(name):
+            return self._holder(os.path.realpath(os.path.join(self._folder, path)))  # noqa: PTH118
+        return folder.within or folder.outputs.get(name)
+
+    def _look_into(self, above: str) -> _Above:
+        full = os.path.join(self._folder, above)  # noqa: PTH118 - as text, as `glob` gives it
+        real = os.path.realpath(full)
+        try:
+            with os.scandir(full) as entries:
+                links = {entry.name for entry in entries if entry.is_symlink()}
+        except OSError:  # it may not be listed, and a file in it may be named all the same
+            links = None
+        places = ((os.path.split(place), output) for place, output in self._resolved)
+        outputs = {name: output for (folder, name), output in places if folder == real}
+        return _Above(links, self._holder(real), outputs)
+
+    def _holder(self, real: str) -> OwnOutput | None:
+        """What a place without links belongs to."""
         for place, output in self._resolved:
             if real == place or real.startswith(place + "/"):
                 return output
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Above:
+    """A folder with files that match: which names in it are links (None where nobody knows), the
+    output that it is part of, and those that lie right in it."""
+
+    links: Collection[str] | None
+    within: OwnOutput | None
+    outputs: Mapping[str, OwnOutput]
+
+    def may_have_link(self, name: str) -> bool:
+        return self.links is None or name in self.links
 
 
 def _refusal(pattern: str, path: str, output: OwnOutput) -> str:

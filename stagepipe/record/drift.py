@@ -21,9 +21,10 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from types import MappingProxyType
 
 from stagepipe.model import InputFile, Receipt, printable
 
@@ -127,15 +128,25 @@ def _summed(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
     return Counter(found)
 
 
+def identity(file: InputFile) -> tuple[str, int, int]:
+    """What is known of a file that a run has read: path, size and time."""
+    return printable(file.path), file.size, file.mtime_ns
+
+
 def facts_by_source(
-    receipts: Iterable[Receipt], columns: Sequence[str]
+    receipts: Iterable[Receipt],
+    columns: Sequence[str],
+    known: Mapping[str, Container[tuple[str, int, int]]] = MappingProxyType({}),
 ) -> dict[str, list[FileFacts]]:
     """What the receipts of the first stage say of each living file; `columns` are the table's, as
-    the reader gives them. Files of which older receipts say nothing are left out."""
+    the reader gives them. Files that are `known`, by source and identity, are left out, and those
+    of which older receipts say nothing."""
     found: dict[str, dict[str, FileFacts]] = {}
     for receipt in receipts:
-        of_source = found.setdefault(receipt.source, {})
+        of_source, known_here = found.setdefault(receipt.source, {}), known.get(receipt.source, ())
         for segment in receipt.segments:
+            if identity(segment.file) in known_here:
+                continue
             if segment.dead is not None or len(segment.nulls) != len(columns):
                 continue
             if segment.file.is_mended:  # it is none of the supplier's

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 
 from stagepipe.model import printable, to_plain
-from stagepipe.record.drift import Change, FileFacts, Profile
+from stagepipe.record.drift import Change, FileFacts, Profile, identity
 from stagepipe.record.ledger_file import LedgerFile, Row
 
 
@@ -25,6 +25,7 @@ class DriftTables(LedgerFile):
     ) -> None:
         """Note what the new files of a source were like in a run that was committed: the next one
         is compared with that."""
+        of_source = printable(pipeline), printable(source)
         with self._writing():
             self._insert(
                 "profiles",
@@ -36,7 +37,7 @@ class DriftTables(LedgerFile):
             self._insert_all(
                 "profiled_files",
                 ("pipeline", "source", "path", "size", "mtime_ns", "records"),
-                ((pipeline, source, *_identity(facts), facts.records) for facts in files),
+                ((*of_source, *identity(facts.file), facts.records) for facts in files),
             )
 
     def drift(self, run: str) -> list[Row]:
@@ -62,13 +63,9 @@ class DriftTables(LedgerFile):
     def profiled_files(self, pipeline: str, source: str) -> dict[tuple[str, int, int], int]:
         """The records of each file of a source that a committed run has read (path, size,
         mtime_ns), the latest first."""
-        rows = self._rows(
+        rows = self._tuples(
             "SELECT path, size, mtime_ns, records FROM profiled_files "
             "WHERE pipeline = ? AND source = ? ORDER BY number DESC",
             *(pipeline, printable(source)),
         )
-        return {(row["path"], row["size"], row["mtime_ns"]): row["records"] for row in rows}
-
-
-def _identity(facts: FileFacts) -> tuple[str, int, int]:
-    return facts.file.path, facts.file.size, facts.file.mtime_ns
+        return {(path, size, mtime_ns): records for path, size, mtime_ns, records in rows}

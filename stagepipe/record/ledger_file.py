@@ -91,24 +91,25 @@ class LedgerFile:
             ) from error
 
     def _insert(self, table: str, **columns: Any) -> None:
-        self._insert_all(table, tuple(columns), [tuple(columns.values())])
+        self._insert_all(table, tuple(columns), [tuple(map(plain_value, columns.values()))])
 
     def _insert_all(
         self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
     ) -> None:
+        """Insert rows of values that are all plain. Thousands of them take a statement."""
         # A task that is made once more, and what it read, counts as it was the last time.
         insert = "INSERT OR REPLACE" if table in ("tasks", "files") else "INSERT"
         names = ", ".join(f'"{name}"' for name in columns)
         places = ", ".join("?" for _ in columns)
-        self._db.executemany(
-            f"{insert} INTO {table} ({names}) VALUES ({places})",
-            (tuple(map(plain_value, row)) for row in rows),
-        )
+        self._db.executemany(f"{insert} INTO {table} ({names}) VALUES ({places})", rows)
 
     def _rows(self, query: str, *values: Any) -> list[Row]:
+        return list(map(dict, self._tuples(query, *values)))
+
+    def _tuples(self, query: str, *values: Any) -> list[Any]:
         try:
             with closing(self._db.execute(query, values)) as cursor:
-                return [dict(row) for row in cursor.fetchall()]
+                return cursor.fetchall()
         except DAMAGES as error:
             raise self._unreadable(error) from error
 

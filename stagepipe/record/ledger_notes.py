@@ -157,9 +157,9 @@ class RunNotes(LedgerFile):
 
 def _file(run: str, source: str, chunk: int, segment: SegmentCount) -> tuple[Any, ...]:
     """A row of the table `files`, of which a run may write a hundred thousand."""
-    it = segment.file
-    place = run, source, chunk, it.path, it.size, it.mtime_ns, it.inode, it.is_mended
-    counts = segment.records, segment.rows, segment.rejected, segment.sha256, segment.dead
+    it, dead = segment.file, plain_value(segment.dead)
+    place = run, source, chunk, printable(it.path), it.size, it.mtime_ns, it.inode, it.is_mended
+    counts = segment.records, segment.rows, segment.rejected, segment.sha256, dead
     return *place, segment.start, segment.end, *counts
 
 

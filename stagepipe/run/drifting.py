@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from stagepipe.errors import DriftError
-from stagepipe.model import Receipt, printable
+from stagepipe.model import Receipt
 from stagepipe.plan.files import SourceFiles
 from stagepipe.plan.planner import Plan
 from stagepipe.record.drift import Change, FileFacts, Profile, changes, facts_by_source
@@ -35,23 +35,20 @@ class SourceDrift:
 def drift(plan: Plan, ledger: Ledger, receipts: Sequence[Receipt]) -> list[SourceDrift]:
     """What is new about each source that has new files. Raises LedgerError."""
     pipeline, table = plan.checked.pipeline, plan.checked.work.table
-    by_source = facts_by_source(receipts, [column.name for column in table.columns])
+    known = {s.name: ledger.profiled_files(pipeline.name, s.name) for s in plan.sources}
+    by_source = facts_by_source(receipts, [column.name for column in table.columns], known)
     found = []
     for source in plan.sources:
-        known = ledger.profiled_files(pipeline.name, source.name)
-        new = [facts for facts in by_source.get(source.name, ()) if _identity(facts) not in known]
+        new = by_source.get(source.name)
         if not new:
             continue
         before = ledger.profile(pipeline.name, source.name)
-        told = changes(source.name, new, before, list(known.values())) if before else []
+        records = list(known[source.name].values())
+        told = changes(source.name, new, before, records) if before else []
         on_drift = pipeline.on_drift_of(source.declared)
         noted = tuple(Noted(change, on_drift) for change in told)
         found.append(SourceDrift(source, new, Profile.of(new).over(before), noted))
     return found
-
-
-def _identity(facts: FileFacts) -> tuple[str, int, int]:
-    return printable(facts.file.path), facts.file.size, facts.file.mtime_ns
 
 
 def failure(found: Sequence[SourceDrift]) -> DriftError | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from stagepipe.builtin.csv.returning import DISAGREEMENT
 from stagepipe.declare import Errors
 from stagepipe.errors import TaskError
 from stagepipe.model import Failure, InputFile, Receipt, Rows, SegmentCount
-from stagepipe.run.barrier import check_whole_files, over_budget, task_error
+from stagepipe.run.barrier import changed, check_whole_files, over_budget, task_error
 
 FILE = InputFile("a.csv", 9, 1, 1)
 NO_ROWS = Rows()
@@ -71,3 +74,21 @@ def test_a_task_that_failed_speaks_for_the_others(failed: int, end: str) -> None
     error = task_error(failures)
     assert error.message.startswith("no luck")
     assert error.message.endswith(end)
+
+
+def test_files_that_rest_are_not_told_of_as_changed(tmp_path: Path) -> None:
+    """Neither are those of mended records, nor a zip for the file in it; what changed is."""
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"a\n1\n")
+    status = path.stat()
+    file = InputFile("a.csv", status.st_size, status.st_mtime_ns, status.st_ino)
+    resting = [file, replace(file, is_mended=True), replace(file, path="a.csv/b", member="b")]
+    assert list(changed(tmp_path, resting)) == []
+    others = [
+        replace(file, size=9),
+        replace(file, mtime_ns=1),
+        replace(file, inode=1),
+        replace(file, path="gone.csv"),
+    ]
+    told = list(changed(tmp_path, others))
+    assert told == ["a.csv changed since it was read"] * 3 + ["gone.csv is gone since it was read"]

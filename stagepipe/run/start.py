@@ -18,6 +18,7 @@ from stagepipe.run.caps import usable_cores
 from stagepipe.run.commit import place_of
 from stagepipe.run.descriptors import hold_lowest
 from stagepipe.run.engine import Run
+from stagepipe.run.holding import signals_held_back
 from stagepipe.run.journal import Journal
 from stagepipe.run.lock import only_run
 from stagepipe.run.making import How
@@ -134,5 +135,6 @@ def run_locked(checked: Checked, request: Request) -> RunResult:
         try:
             return Run(plan, how, journal).to_the_end()
         finally:
-            for place in places:
-                place.clear_old()
+            with signals_held_back(is_last=True):  # what became of the run is known
+                for place in places:
+                    place.clear_old()

@@ -55,6 +55,9 @@ def column_of(values: Iterable[str]) -> guess.ColumnGuess:
         (("2.5", "1.0", "3"), "string"),
         (("9007199254740993", "0.5"), "string"),
         (("1.50", "2.25"), "decimal(18,2)"),
+        (("12.25", "-0.75"), "decimal(18,2)"),  # money, where no amount happens to end in 0
+        (("12.25", "13.5"), "float64"),
+        (("12.5", "13.5"), "float64"),
         (("1.50", "12345678901234567890.25"), "decimal(38,2)"),
         (("1.50", "-0.00"), "string"),
         (("1.50", "2.5"), "string"),

@@ -22,6 +22,10 @@ DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)\.([0-9]+)")
 PRECISIONS = (18, 38)
 """The digits of a guessed decimal: those of the values, and room for larger ones."""
 
+MONEY_SCALE = 2
+"""Where all numbers have so many digits behind the point, they are taken for amounts of money, of
+which sums have to be exact, although floats would come back from such texts, too."""
+
 Test = Callable[[str], bool]
 
 
@@ -113,15 +117,13 @@ class Numbers:
 def _tests(value: str) -> dict[str, Test]:
     """The types, the preferred one first, in which a number comes back as the same text, each with
     the test that says so of others."""
-    kinds = (("int64", _is_int), ("float64", _is_float))
-    found: dict[str, Test] = {word: test for word, test in kinds if test(value)}
+    kinds: list[tuple[str, Test]] = [("int64", _is_int), ("float64", _is_float)]
     if match := DECIMAL.fullmatch(value):
         scale = len(match[2])
-        for precision in PRECISIONS:
-            test = _decimal_test(precision, scale)
-            if test(value):
-                found[f"decimal({precision},{scale})"] = test
-    return found
+        decimals = [(f"decimal({p},{scale})", _decimal_test(p, scale)) for p in PRECISIONS]
+        before = 1 if scale == MONEY_SCALE else len(kinds)
+        kinds[before:before] = decimals
+    return {word: test for word, test in kinds if test(value)}
 
 
 def _is_int(value: str) -> bool:

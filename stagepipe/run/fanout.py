@@ -3,6 +3,9 @@
 Never more is submitted than may run: what waits, waits in `Limits`. So when a worker dies, the
 suspects are the few attempts in flight. The pool is made anew, and each of them comes back as a
 failure that says how far it is under suspicion; what follows is not decided here.
+
+What is done comes in through a queue, so that an attempt costs the same however many others are in
+flight. The clock and the queue can be given: so can a simulated time.
 """
 
 from __future__ import annotations
@@ -10,9 +13,11 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from concurrent.futures import BrokenExecutor, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from stagepipe.amounts import duration, size
@@ -55,6 +60,15 @@ class Workers(Protocol):
     def close(self, *, is_at_rest: bool) -> None: ...  # noqa: D102
 
 
+class Arrivals(Protocol):
+    """Where futures that are done come in, from any thread: a `queue.SimpleQueue` of them."""
+
+    def put(self, future: Future[worker.Returned], /) -> None: ...  # noqa: D102
+    def get(  # noqa: D102
+        self, block: bool = True, timeout: float | None = None
+    ) -> Future[worker.Returned]: ...
+
+
 def _unheard(*_: object) -> None:
     """Nobody profiles."""
 
@@ -85,10 +99,22 @@ class Flight:
 
 class FanOut:
     """A pool of workers at work on the stages. Use it as a context: leaving it ends every worker,
-    by SIGKILL when something went wrong. `memory_limit` is in bytes, for each worker."""
+    by SIGKILL when something went wrong. `memory_limit` is in bytes, for each worker; `clock` gives
+    seconds, by which `arrivals` waits."""
 
-    def __init__(self, workers: Workers, work: Work, jobs: int, memory_limit: int | None) -> None:
+    def __init__(
+        self,
+        workers: Workers,
+        work: Work,
+        jobs: int,
+        memory_limit: int | None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        arrivals: Arrivals | None = None,
+    ) -> None:
         self.jobs = jobs
+        self._clock = clock
+        self._arrivals: Arrivals = SimpleQueue() if arrivals is None else arrivals
         self._workers = workers
         self._work = work
         self._spool = Spool(Path(work.spool))
@@ -114,13 +140,13 @@ class FanOut:
         broken = 0
         told = float("-inf")
         while True:
-            now = time.monotonic()
+            now = self._clock()
             is_sound = self._await_warm() and self._start(limits, deadlines, calls, now)
             if not self._running and limits.is_drained:
                 return
             calls.looked(len(self._running))
             done = self._wait(self._patience(limits, deadlines, now)) if is_sound else []
-            now = time.monotonic()
+            now = self._clock()
             if not done or now - told >= PATIENCE_SECONDS:
                 calls.waiting(len(self._running))
                 told = now
@@ -160,6 +186,7 @@ class FanOut:
                 limits.again(attempt, now)
                 return False
             self._running[future] = Flight(attempt, order)
+            future.add_done_callback(self._arrivals.put)
             deadlines.started(attempt, now)
             calls.started(attempt)
         return True
@@ -173,10 +200,13 @@ class FanOut:
 
     def _wait(self, seconds: float) -> list[Future[worker.Returned]]:
         """What finished, in the order of its chunks; nothing when it is time to look again."""
-        if not self._running:
-            time.sleep(seconds)
-            return []
-        done, _ = wait(self._running, timeout=seconds, return_when=FIRST_COMPLETED)
+        done: list[Future[worker.Returned]] = []
+        with suppress(Empty):
+            done.append(self._arrivals.get(timeout=seconds))
+            while True:
+                done.append(self._arrivals.get(block=False))
+        # What comes in late of a pool that is buried is nobody's.
+        done = [future for future in done if future in self._running]
         return sorted(done, key=lambda future: self._running[future].attempt.task.chunk.index)
 
     def _collect(
@@ -246,11 +276,10 @@ class FanOut:
 
     def _watch(self, deadlines: Deadlines, now: float) -> None:
         """End what takes too long, or too much memory."""
-        flights = {flight.attempt: flight for flight in self._running.values()}
-        for attempt in deadlines.overdue(now):
-            flight = flights.get(attempt)
-            if flight is None:
-                continue
+        if overdue := deadlines.overdue(now):
+            flights = {flight.attempt: flight for flight in self._running.values()}
+        for attempt in overdue:
+            flight = flights[attempt]
             if flight.verdict is None:
                 why = f"it took longer than {duration(deadlines.seconds or 0.0)}"
                 self._end(flight, Cause.TIMEOUT, why, now)
@@ -258,7 +287,7 @@ class FanOut:
                 self._workers.kill(pid)
         if self._memory_limit is None:
             return
-        for flight in flights.values():
+        for flight in self._running.values():
             pid = self._desk_of(flight).pid
             needs = memory.resident_bytes(pid) if pid is not None else 0
             if pid is not None and needs > self._memory_limit and flight.verdict is None:

@@ -7,7 +7,7 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -40,7 +40,7 @@ log = logging.getLogger("stagepipe")
 class Journal:
     """The notes of one run. `dead` are the files that ended as dead letters, with the reason;
     `plan` grows when stages can be planned only after others have run. `profile` takes the times of
-    a run that is profiled."""
+    a run that is profiled, `clock` gives seconds."""
 
     def __init__(
         self,
@@ -50,8 +50,10 @@ class Journal:
         jobs: int,
         replay_of: str | None = None,
         profile: Profile | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.run = new_run_id()
+        self.clock = clock
         self.replay_of = replay_of
         self.profile = profile
         self.dead: dict[str, str] = {}
@@ -61,7 +63,7 @@ class Journal:
         # The last of them mends what the others may have closed.
         self._listeners = (*listeners, plan.checked.plugins.tell, hold_lowest)
         self._jobs = jobs
-        self._begin = time.monotonic()
+        self._begin = clock()
         self._files = list(plan.input_files)
         self._stages: list[StageResult] = []
         self._outputs: list[Output] = []
@@ -88,7 +90,7 @@ class Journal:
 
     def tell(self, kind: type[events.Event], **what: Any) -> None:
         """Tell all listeners. What one of them raises is logged and changes nothing."""
-        event = kind(now=time.monotonic(), **what)
+        event = kind(now=self.clock(), **what)
         for listener in self._listeners:
             try:
                 listener(event)
@@ -286,7 +288,7 @@ class Journal:
             rejects=self._relative(self._rejects) if self._rejects else None,
             unsettled=tuple(file.path for file in self.plan.unsettled),
             drift=tuple(noted for noted in self._drift if noted.on_drift != "accept"),
-            seconds=time.monotonic() - self._begin,
+            seconds=self.clock() - self._begin,
             error=error,
             profile=self._end_profile(),
         )

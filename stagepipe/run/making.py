@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -104,7 +103,7 @@ class Making:
             calls = times.heard(calls, limits)
         results = fan_out.run(limits, Deadlines(self._errors.timeout), calls)
         for attempt, result in results if times is None else times.noted(results):
-            now = time.monotonic()
+            now = self._journal.clock()
             if isinstance(result, Failure):
                 following = self._attempts.after_failure(attempt, result, now)
                 self._journal.keep_traceback(result)
@@ -253,7 +252,7 @@ class Making:
 
     def _waiting(self, limits: Limits, running: int) -> None:
         self._room.check()
-        reasons = limits.waiting_for(time.monotonic())
+        reasons = limits.waiting_for(self._journal.clock())
         self._journal.tell(events.Waiting, stage=self._stage.name, running=running, reasons=reasons)
 
     def _size(self, task: Task) -> int:

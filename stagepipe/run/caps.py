@@ -19,7 +19,7 @@ def limits_of(plan: Plan, stage: StagePlan, attempts: Sequence[Attempt], jobs: i
     is_ordered = stage.declared.max_concurrent == 1
     shared = tuple(caps)
     if any(attempt.task.inputs for attempt in attempts):
-        sources = {attempt.source: SourceLimits(shared) for attempt in attempts}
+        sources = dict.fromkeys((attempt.source for attempt in attempts), SourceLimits(shared))
         return Limits(attempts, sources, caps, is_ordered=is_ordered)
     for name, limit in plan.checked.pipeline.limits.items():
         caps[f"limit {name}"] = limit.max_concurrent

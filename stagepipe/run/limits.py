@@ -2,24 +2,37 @@
 
 An attempt starts when every cap that it falls under has room: the workers, the stage, its source,
 and each limit that its source names. It takes all of them at once or none. Among sources that may
-start, the one with the fewest attempts in flight goes first, then the one whose turn is longest
-ago. An ordered stage starts its attempts in chunk order, whatever the sources.
+start, those that have not begun go first, in their order. Then the one goes first that would have
+the fewest attempts in flight for what it has left (in bytes), so that all of them come to their end
+at about the same time: a big source that may have few attempts in flight works from the beginning
+to the end, and the others beside it. Of equals it is the one whose turn is longest ago. An ordered
+stage starts its attempts in chunk order, whatever the sources.
 
 What is tried again comes through the same door: it waits for its time, and goes before what its
 source has not begun. An attempt that has to be alone waits until nothing runs, and nothing starts
 beside it. A source that rests starts nothing; after that one attempt, until it is known to go well.
+
+A source that may start, as far as it alone is asked, stands in a sorted list with those that share
+the same caps with others; one that waits for a time stands in another. So a decision costs a look
+at each set of shared caps, and not at each source. Shifting some thousand places of a list costs
+less than the dead entries of a heap.
 """
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import NamedTuple
 
 from stagepipe.run.attempts import Attempt
 
 NEVER = float("-inf")
+
+Place = tuple[float, int, int]
+"""A rank, or a time; then a turn; then the position of a source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +44,72 @@ class SourceLimits:
     start_delay: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Delayed:
+class Delayed(NamedTuple):
     """An attempt that waits for its time; in order of `at`, then of the chunks."""
 
     at: float
     chunk: int
     number: int
     attempt: Attempt
+
+
+@dataclass(slots=True, eq=False)
+class Cap:
+    """At most so many attempts in flight, and how many there are."""
+
+    name: str
+    most: int
+    held: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """The sources that fall under the same of the caps that several do. `ready` are those of them
+    that may start when these caps have room."""
+
+    caps: tuple[Cap, ...]
+    ready: list[Place] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """What waits of one source, the `position`th. `own` are the caps that it alone falls under,
+    `left` is the bytes that are waiting, and one for each attempt. `stands` is where it stands in
+    which list."""
+
+    name: str
+    position: int
+    start_delay: float
+    caps: tuple[Cap, ...]
+    own: tuple[Cap, ...]
+    group: Group
+    queue: deque[Attempt] = field(default_factory=deque)
+    delayed: list[Delayed] = field(default_factory=list)
+    left: int = 0
+    in_flight: int = 0
+    turn: int = 0
+    first_start: float | None = None
+    rests_until: float | None = None
+    stands: tuple[list[Place], Place] | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return not (self.queue or self.delayed)
+
+    @property
+    def place(self) -> Place:
+        """Its place among the sources that may start: the least goes first."""
+        rank = 0.0 if self.first_start is None else (self.in_flight + 1) / self.left
+        return rank, self.turn, self.position
+
+    @property
+    def first_chunk(self) -> int:
+        """The number of the first chunk that waits."""
+        chunks = [delayed.chunk for delayed in self.delayed]
+        if self.queue:
+            chunks.append(self.queue[0].task.chunk.index)
+        return min(chunks)
 
 
 class Limits:
@@ -53,157 +124,212 @@ class Limits:
         is_ordered: bool = False,
     ) -> None:
         self._is_ordered = is_ordered
-        self._caps = dict(caps)
-        self._sources = sources
-        self._held: Counter[str] = Counter()
-        self._in_flight: Counter[str] = Counter()
-        self._turn: dict[str, int] = {}
         self._turns = 0
         self._count = 0
-        self._queues: dict[str, deque[Attempt]] = {}
-        for attempt in attempts:
-            self._queues.setdefault(attempt.source, deque()).append(attempt)
-        self._order: Sequence[str] = list(self._queues)
-        self._position = {source: index for index, source in enumerate(self._order)}
-        self._first_start: dict[str, float] = {}
-        self._delayed: dict[str, list[Delayed]] = {}
+        self._waiting = 0
+        self._in_flight = 0
+        self._later: list[Place] = []
+        self._in_order: list[Place] = []
         self._alone: list[Delayed] = []
         self._is_alone = False
-        self._rests_until: dict[str, float] = {}
+        queues: dict[str, deque[Attempt]] = {}
+        for attempt in attempts:
+            queues.setdefault(attempt.source, deque()).append(attempt)
+        all_caps = {name: Cap(name, most) for name, most in caps.items()}
+        users = Counter(name for source in queues for name in sources[source].caps)
+        groups: dict[frozenset[str], Group] = {}
+        self._lines: dict[str, Line] = {}
+        for position, (source, queue) in enumerate(queues.items()):
+            names = sources[source].caps
+            shared = frozenset(name for name in names if users[name] > 1)
+            if shared not in groups:
+                groups[shared] = Group(tuple(all_caps[name] for name in shared))
+            self._lines[source] = Line(
+                source,
+                position,
+                sources[source].start_delay,
+                tuple(all_caps[name] for name in names),
+                tuple(all_caps[name] for name in names if name not in shared),
+                groups[shared],
+                queue,
+                left=sum(map(_weight, queue)),
+            )
+            self._waiting += len(queue)
+        self._order = list(self._lines.values())
+        self._groups = list(groups.values())
+        self._changed = set(self._order)
 
     @property
     def is_drained(self) -> bool:
         """Whether every attempt has started."""
-        return not (self._queues or self._delayed or self._alone)
+        return not self._waiting
 
     def next_attempt(self, now: float) -> Attempt | None:
         """The attempt that is to start now, its limits taken; None when none may."""
         if self._is_alone:
             return None
         if self._alone and (self._alone[0].at <= now or self._is_ordered):
-            if self._in_flight.total() or self._alone[0].at > now:
+            if self._in_flight or self._alone[0].at > now:
                 return None
             self._is_alone = True
-            return self._started(self._alone.pop(0).attempt, now)
-        sources: Iterable[str] = self._waiting()
-        if self._is_ordered:
-            sources = sorted(sources, key=self._first_chunk)[:1]
-        ready = [source for source in sources if not self._blocked_by(source, now)]
-        if not ready:
-            return None
-        source = min(ready, key=lambda name: (self._in_flight[name], self._turn.get(name, -1)))
-        return self._started(self._taken(source, now), now)
+            attempt = heappop(self._alone).attempt
+            return self._started(self._lines[attempt.source], attempt, now)
+        line = self._first_in_order(now) if self._is_ordered else self._first_in_turn(now)
+        return None if line is None else self._started(line, self._taken(line, now), now)
 
     def finished(self, attempt: Attempt) -> None:
         """Give back what a started attempt holds."""
-        self._in_flight[attempt.source] -= 1
-        self._held.subtract(self._sources[attempt.source].caps)
+        line = self._lines[attempt.source]
+        self._in_flight -= 1
+        line.in_flight -= 1
+        for cap in line.caps:
+            cap.held -= 1
+        self._changed.add(line)
         self._is_alone = False
 
     def again(self, attempt: Attempt, at: float) -> None:
         """Have an attempt start, but not before `at`."""
         self._count += 1
+        self._waiting += 1
         delayed = Delayed(at, attempt.task.chunk.index, self._count, attempt)
-        queue = self._alone if attempt.is_alone else self._delayed.setdefault(attempt.source, [])
-        insort(queue, delayed)
+        if attempt.is_alone:
+            heappush(self._alone, delayed)
+            return
+        line = self._lines[attempt.source]
+        heappush(line.delayed, delayed)
+        line.left += _weight(attempt)
+        self._changed.add(line)
 
     def rest(self, source: str, until: float) -> None:
         """Start nothing of a source until then, and one attempt at a time after that."""
-        self._rests_until[source] = until
+        self._lines[source].rests_until = until
+        self._changed.add(self._lines[source])
 
     def wake_up(self, source: str) -> None:
         """Let a source that rested start as before."""
-        self._rests_until.pop(source, None)
+        self._lines[source].rests_until = None
+        self._changed.add(self._lines[source])
 
     def drop(self, source: str) -> list[Attempt]:
         """Give up what has not started of a source."""
-        dropped = [*self._queues.pop(source, ())]
-        dropped += [delayed.attempt for delayed in self._delayed.pop(source, ())]
+        line = self._lines[source]
+        dropped = [*line.queue, *(delayed.attempt for delayed in sorted(line.delayed))]
+        line.queue.clear()
+        line.delayed.clear()
+        line.left = 0
+        self._waiting -= len(dropped)
+        self._changed.add(line)
         return dropped
 
     def wake_at(self, now: float) -> float | None:
         """When an attempt that only waits for its time may start; None when none does."""
+        self._settle(now)
         times = [delayed.at for delayed in self._alone[:1] if delayed.at > now]
-        for source in self._waiting():
-            opens = self._opens_at(source)
-            if opens is not None and opens > now:
-                times.append(opens)
+        times += [at for at, *_ in self._later[:1]]
+        for *_, position in self._in_order[:1]:
+            opens = self._opens_at(self._order[position])
+            times += [opens] if opens is not None and opens > now else []
         return min(times, default=None)
 
     def waiting_for(self, now: float) -> dict[str, str]:
         """For each source with attempts left: what keeps them from starting. Of several reasons,
         the time; else the first of its caps."""
+        waiting = [line for line in self._order if not line.is_empty]
         found = {
-            source: blocked
-            for source in self._waiting()
-            if (blocked := self._blocked_by(source, now)) is not None
+            line.name: blocked
+            for line in waiting
+            if (blocked := self._blocked_by(line, now, line.caps)) is not None
         }
         if self._is_alone or (self._alone and self._alone[0].at <= now):
-            found |= dict.fromkeys(self._waiting(), "alone")
+            found |= {line.name: "alone" for line in waiting}
         return found | {delayed.attempt.source: "backoff" for delayed in self._alone}
 
-    def _waiting(self) -> Iterator[str]:
-        """The sources with attempts that have not started."""
-        yield from self._queues
-        yield from (source for source in self._delayed if source not in self._queues)
+    def _first_in_turn(self, now: float) -> Line | None:
+        """The source that is to start next."""
+        self._settle(now)
+        places = [
+            group.ready[0]
+            for group in self._groups
+            if group.ready and all(cap.held < cap.most for cap in group.caps)
+        ]
+        return self._order[min(places)[-1]] if places else None
 
-    def _started(self, attempt: Attempt, now: float) -> Attempt:
-        source = attempt.source
-        self._turns += 1
-        self._turn[source] = self._turns
-        self._in_flight[source] += 1
-        self._held.update(self._sources[source].caps)
-        self._first_start.setdefault(source, now)
-        return attempt
-
-    def _taken(self, source: str, now: float) -> Attempt:
-        """The source's next attempt, out of the line that it stands in."""
-        delayed, queue = self._delayed.get(source), self._queues.get(source)
-        if delayed and (not queue or self._is_due(source, now)):
-            attempt = delayed.pop(0).attempt
-            if not delayed:
-                del self._delayed[source]
-            return attempt
-        assert queue
-        attempt = queue.popleft()
-        if not queue:
-            del self._queues[source]
-        return attempt
-
-    def _first_chunk(self, source: str) -> int:
-        """The number of the first chunk of a source that has not started."""
-        chunks = [delayed.chunk for delayed in self._delayed.get(source, ())]
-        if queue := self._queues.get(source):
-            chunks.append(queue[0].task.chunk.index)
-        return min(chunks)
-
-    def _is_due(self, source: str, now: float) -> bool:
-        """Whether the first of what waits for its time goes before what has not begun."""
-        return self._is_ordered or self._delayed[source][0].at <= now
-
-    def _blocked_by(self, source: str, now: float) -> str | None:
-        if (until := self._rests_until.get(source)) is not None and (
-            until > now or self._in_flight[source]
-        ):
-            return "rest"
-        opens = self._opens_at(source)
-        if opens is None or opens > now:
-            return "backoff" if source in self._first_start else "start_delay"
-        for cap in self._sources[source].caps:
-            if self._held[cap] >= self._caps[cap]:
-                return cap
+    def _first_in_order(self, now: float) -> Line | None:
+        """The source of the first chunk that waits, if that may start."""
+        self._settle(now)
+        for *_, position in self._in_order[:1]:
+            line = self._order[position]
+            return None if self._blocked_by(line, now, line.caps) else line
         return None
 
-    def _opens_at(self, source: str) -> float | None:
+    def _started(self, line: Line, attempt: Attempt, now: float) -> Attempt:
+        self._waiting -= 1
+        self._in_flight += 1
+        self._turns += 1
+        line.turn = self._turns
+        line.in_flight += 1
+        for cap in line.caps:
+            cap.held += 1
+        self._changed.add(line)
+        if line.first_start is None:
+            line.first_start = now
+            self._changed.update(self._order[line.position + 1 : line.position + 2])
+        return attempt
+
+    def _taken(self, line: Line, now: float) -> Attempt:
+        """The source's next attempt, out of the line that it stands in. The first of what waits for
+        its time goes before what has not begun."""
+        delayed = line.delayed
+        if delayed and (not line.queue or self._is_ordered or delayed[0].at <= now):
+            attempt = heappop(delayed).attempt
+        else:
+            attempt = line.queue.popleft()
+        line.left -= _weight(attempt)
+        return attempt
+
+    def _settle(self, now: float) -> None:
+        """Have each source stand where it belongs."""
+        while self._later and self._later[0][0] <= now:
+            self._stand(self._order[self._later[0][-1]], now)
+        for line in self._changed:
+            self._stand(line, now)
+        self._changed.clear()
+
+    def _stand(self, line: Line, now: float) -> None:
+        if line.stands is not None:
+            places, place = line.stands
+            del places[bisect_left(places, place)]
+            line.stands = None
+        if line.is_empty:
+            return
+        if self._is_ordered:
+            line.stands = self._in_order, (line.first_chunk, 0, line.position)
+        elif self._blocked_by(line, now, line.own) is None:
+            line.stands = line.group.ready, line.place
+        elif (opens := self._opens_at(line)) is not None and opens > now:
+            line.stands = self._later, (opens, 0, line.position)
+        if line.stands is not None:
+            insort(*line.stands)
+
+    def _blocked_by(self, line: Line, now: float, caps: Iterable[Cap]) -> str | None:
+        if (until := line.rests_until) is not None and (until > now or line.in_flight):
+            return "rest"
+        opens = self._opens_at(line)
+        if opens is None or opens > now:
+            return "start_delay" if line.first_start is None else "backoff"
+        return next((cap.name for cap in caps if cap.held >= cap.most), None)
+
+    def _opens_at(self, line: Line) -> float | None:
         """When the source's next attempt may start; None while the source before it waits."""
-        opens = self._rests_until.get(source, NEVER)
-        if (delayed := self._delayed.get(source)) and (
-            self._is_ordered or source not in self._queues
-        ):
-            opens = max(opens, delayed[0].at)
-        delay = self._sources[source].start_delay
-        position = 0 if source in self._first_start or not delay else self._position[source]
-        if position == 0:
+        opens = NEVER if line.rests_until is None else line.rests_until
+        if line.delayed and (self._is_ordered or not line.queue):
+            opens = max(opens, line.delayed[0].at)
+        if not line.start_delay or not line.position or line.first_start is not None:
             return opens
-        before = self._first_start.get(self._order[position - 1])
-        return None if before is None else max(opens, before + delay)
+        before = self._order[line.position - 1].first_start
+        return None if before is None else max(opens, before + line.start_delay)
+
+
+def _weight(attempt: Attempt) -> int:
+    """What an attempt counts of what its source has left."""
+    return 1 + attempt.task.chunk.size

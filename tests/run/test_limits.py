@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from limits_reference import PlainLimits
 
-from stagepipe.model import Chunk, Decision, Task
+from stagepipe.model import Chunk, Decision, InputFile, Segment, Task
 from stagepipe.run.attempts import Attempt
 from stagepipe.run.limits import Limits, SourceLimits
+
+WHAT = (
+    "start",
+    "start",
+    "finished",
+    "finished",
+    "again",
+    "alone",
+    "wait",
+    "rest",
+    "wake up",
+    "drop",
+)
 
 
 def task(source: str, index: int) -> Attempt:
@@ -77,25 +91,61 @@ def test_a_task_takes_all_its_caps_or_none() -> None:
     assert limits.is_drained
 
 
-def test_a_finished_task_makes_room_for_the_source_with_fewest_in_flight() -> None:
-    """Turns are fair: a source with many tasks does not keep out one with few."""
-    shared = SourceLimits(("jobs",))
-    limits = Limits(tasks(big=100, small=2), {"big": shared, "small": shared}, {"jobs": 2})
+def finishing_in_order(limits: Limits, jobs: int) -> list[str]:
+    """The sources in the order in which they start, where what started first is done first."""
+    running = deque(limits.next_attempt(0) for _ in range(jobs))
     order = []
-    running = [limits.next_attempt(0), limits.next_attempt(0)]
     while running:
-        done = running.pop(0)
+        done = running.popleft()
         assert done is not None
-        order.append(done.chunk.source)
+        order.append(done.source)
         limits.finished(done)
         if (following := limits.next_attempt(0)) is not None:
             running.append(following)
-    assert order[:4].count("small") == 2
-    assert len(order) == 102
+    return order
+
+
+def test_each_source_gets_a_share_of_what_it_has_left() -> None:
+    """So that all end together: of two with three and one parts, the one has three of four turns
+    from the beginning to the end."""
+    shared = SourceLimits(("jobs",))
+    limits = Limits(tasks(big=60, small=20), {"big": shared, "small": shared}, {"jobs": 4})
+    order = finishing_in_order(limits, 4)
+    assert len(order) == 80
+    for begin in range(0, 80, 8):
+        assert 1 <= order[begin : begin + 8].count("small") <= 3
+
+
+def test_a_source_that_may_have_few_in_flight_has_them_all_the_time() -> None:
+    """What has most left for what it may have at once would be the last to end."""
+    caps = {"jobs": 4, "one": 1}
+    sources = {name: SourceLimits(("jobs",)) for name in "abcdef"}
+    sources["f"] = SourceLimits(("one", "jobs"))
+    limits = Limits(tasks(a=9, b=9, c=9, d=9, e=9, f=15), sources, caps)
+    assert finishing_in_order(limits, 4)[-10:].count("f") <= 4
+
+
+def test_every_source_begins_before_one_goes_on() -> None:
+    """However few tasks it has: what is wrong with it is seen early, and who waits for its start
+    does not wait for the others' ends."""
+    shared = SourceLimits(("jobs",))
+    limits = Limits(tasks(a=90, b=1, c=9, d=1), dict.fromkeys("abcd", shared), {"jobs": 1})
+    assert finishing_in_order(limits, 1)[:5] == ["a", "b", "c", "d", "a"]
+
+
+def test_what_is_left_is_counted_in_bytes() -> None:
+    """One chunk that cannot be cut may be as much as many others."""
+    attempts = tasks(heavy=2, light=3)
+    whole = Chunk(1, "heavy", (Segment(InputFile("a.gz", 900, 0, 0), 0, 900),))
+    attempts[1] = replace(attempts[1], task=replace(attempts[1].task, chunk=whole))
+    shared = SourceLimits(("jobs",))
+    limits = Limits(attempts, {"heavy": shared, "light": shared}, {"jobs": 1})
+    assert finishing_in_order(limits, 1) == ["heavy", "light", "heavy", "light", "light"]
 
 
 def test_a_source_with_slow_tasks_lets_the_others_go_first() -> None:
-    """The source with the fewest tasks in flight is next, whoever had the last turn."""
+    """Of sources with as much left the one with the fewest in flight is next, whoever had the last
+    turn."""
     shared = SourceLimits(("jobs",))
     limits = Limits(tasks(slow=9, quick=9), {"slow": shared, "quick": shared}, {"jobs": 3})
     started = [limits.next_attempt(0) for _ in range(3)]
@@ -224,18 +274,68 @@ def test_any_schedule_keeps_every_promise(declared: dict[str, Any], seed: int, n
 
 
 @given(settings())
-def test_sources_take_turns(declared: dict[str, Any]) -> None:
-    """Among sources that may start, none gets two more tasks in flight than another that waits
-    for its turn alone."""
-    declared["sources"] = {name: SourceLimits(("jobs",)) for name in declared["sources"]}
+def test_sources_with_as_much_left_take_turns(declared: dict[str, Any]) -> None:
+    """Among them none gets two more tasks in flight than another that waits for its turn alone."""
+    names = list(declared["sources"])
+    declared["sources"] = {name: SourceLimits(("jobs",)) for name in names}
+    declared["attempts"] = tasks(**dict.fromkeys(names, 4))
     limits = Limits(**declared)
-    total = Counter(t.chunk.source for t in declared["attempts"])
     flying: Counter[str] = Counter()
     while (found := limits.next_attempt(0)) is not None:
         flying[found.chunk.source] += 1
-        for source, count in total.items():
-            if flying[source] < count:
-                assert flying[found.chunk.source] - flying[source] <= 1
+        assert max(flying.values()) - min(flying[name] for name in names) <= 1
+
+
+@given(settings(), st.booleans(), st.integers(0, 2**32))
+@example(
+    {
+        "attempts": tasks(a=3, b=2),
+        "sources": dict.fromkeys("ab", SourceLimits(("jobs",))),
+        "caps": {"jobs": 2},
+    },
+    True,
+    0,
+)
+def test_the_decisions_are_those_that_looking_at_everything_gives(
+    declared: dict[str, Any], is_ordered: bool, seed: int
+) -> None:
+    """Whatever happens meanwhile: retries, sources that rest or are dropped, attempts that have to
+    be alone."""
+    chance = random.Random(seed)
+    limits = Limits(**declared, is_ordered=is_ordered)
+    plain = PlainLimits(**declared, is_ordered=is_ordered)
+    running: list[Attempt] = []
+    now = 0.0
+    for _ in range(60):
+        started = limits.next_attempt(now)
+        assert plain.next_attempt(now) is started
+        if started is not None:
+            running.append(started)
+        assert limits.wake_at(now) == plain.wake_at(now)
+        assert limits.waiting_for(now) == plain.waiting_for(now)
+        assert limits.is_drained == plain.is_drained
+        what, source = chance.choice(WHAT), chance.choice(plain.order)
+        done = chance.choice(running) if running and not started else None
+        if what == "wait":
+            now += chance.choice([0.1, 1.0, 5.0])
+        elif what in ("finished", "again", "alone") and done is not None:
+            running.remove(done)
+            for each in (limits, plain):
+                each.finished(done)
+            if what != "finished":
+                at = now + chance.choice([0.0, 0.5, 2.0])
+                following = replace(done, is_alone=what == "alone")
+                for each in (limits, plain):
+                    each.again(following, at)
+        elif what == "rest":
+            until = now + chance.choice([1.0, 4.0])
+            for each in (limits, plain):
+                each.rest(source, until)
+        elif what == "wake":
+            for each in (limits, plain):
+                each.wake_up(source)
+        elif what == "drop" and chance.random() < 0.3:
+            assert limits.drop(source) == plain.drop(source)
 
 
 def test_what_is_tried_again_waits_for_its_time_and_goes_first_then() -> None:

@@ -4,12 +4,12 @@ clock or a stream of its own; the display on a terminal and the plain lines both
 
 from __future__ import annotations
 
-from bisect import insort
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from stagepipe import events
+from stagepipe.median import Median
 from stagepipe.model import shown, shown_source
 
 SLOW_TIMES = 3.0
@@ -55,7 +55,8 @@ class Pace:
     bytes_done: int = 0
     bytes_total: int = 0
     is_ending: bool = False
-    _took: list[float] = field(default_factory=list)
+    _bytes_in_flight: int = 0
+    _took: Median = field(default_factory=Median)
     _ends_at: float | None = None
 
     def hear(self, event: events.Event) -> None:
@@ -67,13 +68,15 @@ class Pace:
             case events.StageStarted():
                 self._begin(event)
             case events.TaskStarted():
+                self._landed(event.chunk)
+                self._bytes_in_flight += event.size
                 self.in_flight[event.chunk] = Running(
                     event.chunk, event.source, event.size, event.files, event.now
                 )
             case events.TaskFinished():
                 self._finish(event)
             case events.AttemptEnded():
-                self.in_flight.pop(event.chunk, None)
+                self._landed(event.chunk)
                 self.failed_attempts += event.error is not None
             case events.Waiting():
                 self.waiting = event.reasons
@@ -86,7 +89,8 @@ class Pace:
         self.stage, self.begin, self.taken = event.stage, event.now, event.taken
         self.tasks, self.bytes_total = Counter(event.tasks), event.bytes_to_read
         self.done, self.in_flight, self.doing = Counter(), {}, event.doing
-        self.waiting, self._took, self._ends_at = {}, [], None
+        self.waiting, self._took, self._ends_at = {}, Median(), None
+        self._bytes_in_flight = 0
         self.rows = self.bytes_done = 0
         if not event.doing:
             self.rejected, self.failed, self.dead = Counter(), 0, 0
@@ -94,8 +98,8 @@ class Pace:
         self.is_ending = False
 
     def _finish(self, event: events.TaskFinished) -> None:
-        if (task := self.in_flight.pop(event.chunk, None)) is not None:
-            insort(self._took, event.now - task.begin)
+        if (task := self._landed(event.chunk)) is not None:
+            self._took.add(event.now - task.begin)
         self.done[event.source] += 1
         self.bytes_done += event.size
         if event.receipt is None:
@@ -106,11 +110,16 @@ class Pace:
             self.dead += sum(segment.dead is not None for segment in event.receipt.segments)
         self._ends_at = self._foreseen()
 
+    def _landed(self, chunk: int) -> Running | None:
+        """What was in flight of a chunk, which it is no more."""
+        if (task := self.in_flight.pop(chunk, None)) is not None:
+            self._bytes_in_flight -= task.size
+        return task
+
     def _foreseen(self) -> float | None:
         """When the stage will end, if all goes on as before; what is in flight is half done."""
         if self.bytes_total:
-            half = sum(task.size for task in self.in_flight.values()) / 2
-            share = (self.bytes_done + half) / self.bytes_total
+            share = (self.bytes_done + self._bytes_in_flight / 2) / self.bytes_total
         else:
             share = (self.done.total() + len(self.in_flight) / 2) / max(self.tasks.total(), 1)
         return self.now + self.seconds * (1 - share) / share if share > 0 else None
@@ -142,7 +151,7 @@ class Pace:
     @property
     def usual_seconds(self) -> float | None:
         """The median of what the stage's tasks took, as far as they are done."""
-        return self._took[len(self._took) // 2] if self._took else None
+        return self._took.value if self._took.count else None
 
     def per_second(self, amount: int) -> float | None:
         """A rate over the whole stage; None before anything finished."""
@@ -159,7 +168,7 @@ class Pace:
     def is_slow(self, task: Running) -> bool:
         """Whether a task takes much longer than the others of its stage did."""
         usual, takes = self.usual_seconds, self.now - task.begin
-        if usual is None or len(self._took) < SLOW_SAMPLE:
+        if usual is None or self._took.count < SLOW_SAMPLE:
             return False
         return takes >= SLOW_SECONDS and takes > SLOW_TIMES * usual
 

@@ -5,8 +5,10 @@ and each limit that its source names. It takes all of them at once or none. Amon
 start, those that have not begun go first, in their order. Then the one goes first that would have
 the fewest attempts in flight for what it has left (in bytes), so that all of them come to their end
 at about the same time: a big source that may have few attempts in flight works from the beginning
-to the end, and the others beside it. Of equals it is the one whose turn is longest ago. An ordered
-stage starts its attempts in chunk order, whatever the sources.
+to the end, and the others beside it. Of equals it is the one whose turn is longest ago. Of a source
+the chunks go first that are twice as big as others (files that cannot be cut), else each in its
+order: what starts last should not be what takes longest (Graham, Bounds on Multiprocessing Timing
+Anomalies, 1969). An ordered stage starts its attempts in chunk order, whatever the sources.
 
 What is tried again comes through the same door: it waits for its time, and goes before what its
 source has not begun. An attempt that has to be alone waits until nothing runs, and nothing starts
@@ -139,7 +141,8 @@ class Limits:
         users = Counter(name for source in queues for name in sources[source].caps)
         groups: dict[frozenset[str], Group] = {}
         self._lines: dict[str, Line] = {}
-        for position, (source, queue) in enumerate(queues.items()):
+        for position, (source, of_source) in enumerate(queues.items()):
+            queue = of_source if is_ordered else deque(sorted(of_source, key=_smallness))
             names = sources[source].caps
             shared = frozenset(name for name in names if users[name] > 1)
             if shared not in groups:
@@ -328,6 +331,11 @@ class Limits:
             return opens
         before = self._order[line.position - 1].first_start
         return None if before is None else max(opens, before + line.start_delay)
+
+
+def _smallness(attempt: Attempt) -> int:
+    """How late an attempt goes within its source: the same for chunks of about a size."""
+    return -attempt.task.chunk.size.bit_length()
 
 
 def _weight(attempt: Attempt) -> int:

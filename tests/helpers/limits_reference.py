@@ -31,6 +31,8 @@ class PlainLimits:
     ) -> None:
         self.waiting = [Waiting(attempt, None, 0) for attempt in attempts]
         self.order = list(dict.fromkeys(each.attempt.source for each in self.waiting))
+        if not is_ordered:  # of each source those that are twice as big first
+            self.waiting.sort(key=lambda each: -each.attempt.task.chunk.size.bit_length())
         self.sources, self.caps, self.is_ordered = sources, caps, is_ordered
         self.running: list[Attempt] = []
         self.starts: list[tuple[str, float]] = []

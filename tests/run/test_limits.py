@@ -30,8 +30,9 @@ WHAT = (
 )
 
 
-def task(source: str, index: int) -> Attempt:
-    chunk = Chunk(index, source, ())
+def task(source: str, index: int, size: int = 0) -> Attempt:
+    segments = (Segment(InputFile("a.csv", size, 0, 0), 0, size),) if size else ()
+    chunk = Chunk(index, source, segments)
     return Attempt(Task(0, chunk, f"{source}{index}", {}, Decision.MADE, "new"))
 
 
@@ -135,9 +136,8 @@ def test_every_source_begins_before_one_goes_on() -> None:
 
 def test_what_is_left_is_counted_in_bytes() -> None:
     """One chunk that cannot be cut may be as much as many others."""
-    attempts = tasks(heavy=2, light=3)
-    whole = Chunk(1, "heavy", (Segment(InputFile("a.gz", 900, 0, 0), 0, 900),))
-    attempts[1] = replace(attempts[1], task=replace(attempts[1].task, chunk=whole))
+    sizes = [("heavy", 900), ("heavy", 900), ("light", 0), ("light", 0), ("light", 0)]
+    attempts = [task(source, index, size) for index, (source, size) in enumerate(sizes)]
     shared = SourceLimits(("jobs",))
     limits = Limits(attempts, {"heavy": shared, "light": shared}, {"jobs": 1})
     assert finishing_in_order(limits, 1) == ["heavy", "light", "heavy", "light", "light"]
@@ -158,6 +158,17 @@ def test_a_source_with_slow_tasks_lets_the_others_go_first() -> None:
         assert following is not None
         assert following.chunk.source == "quick"
         started.append(following)
+
+
+def test_big_chunks_of_a_source_start_first_and_others_in_order() -> None:
+    """A file that cannot be cut, at the end of the list, is not what everybody waits for; chunks of
+    about a size are read in their order. An ordered stage has only one."""
+    sizes = [31, 29, 30, 120, 17, 100, 3]
+    attempts = [task("a", index, size) for index, size in enumerate(sizes)]
+    for is_ordered, order in ((False, [3, 5, 0, 1, 2, 4, 6]), (True, [*range(7)])):
+        limits = Limits(attempts, {"a": SourceLimits()}, {}, is_ordered=is_ordered)
+        started = [limits.next_attempt(0) for _ in range(7)]
+        assert [found.chunk.index for found in started if found] == order
 
 
 def test_tasks_of_a_source_start_in_order() -> None:
@@ -302,6 +313,10 @@ def test_the_decisions_are_those_that_looking_at_everything_gives(
     """Whatever happens meanwhile: retries, sources that rest or are dropped, attempts that have to
     be alone."""
     chance = random.Random(seed)
+    declared["attempts"] = [
+        task(each.source, each.chunk.index, chance.choice([0, 5, 6, 40]))
+        for each in declared["attempts"]
+    ]
     limits = Limits(**declared, is_ordered=is_ordered)
     plain = PlainLimits(**declared, is_ordered=is_ordered)
     running: list[Attempt] = []

@@ -38,7 +38,7 @@ class Attempt:
 
     task: Task
     number: int = 1
-    dead: Mapping[int, str] = field(default_factory=dict)
+    dead: Mapping[int, str] = field(default_factory=lambda: NONE_DEAD)
     only: tuple[int, ...] = ()
     is_alone: bool = False
     is_last: bool = False

@@ -131,7 +131,6 @@ class Run:
         """Make the parts that are not taken, and keep their receipts. Raises what `Making` does."""
         making = Making(self.plan, stage, self.receipts, self.how, self.journal)
         for receipt in making.run(fan_outs):
-            self.receipts[receipt.key] = receipt
             if stage.sink is not None:
                 to_disk.add(*part_of(receipt, self.spool).paths)
         if layers.has_stale(self.plan, self.receipts):

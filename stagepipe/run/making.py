@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from stagepipe.run.fanout import Calls
 from stagepipe.run.journal import Journal
 from stagepipe.run.limits import Limits
 from stagepipe.run.pools import FanOuts
+from stagepipe.run.sharing import Sharing
 from stagepipe.run.worker import Order
 
 if TYPE_CHECKING:
@@ -46,13 +47,14 @@ class How:
 
 
 class Making:
-    """Makes the parts of a stage that are not taken. `receipts` are those of all tasks so far."""
+    """Makes the parts of a stage that are not taken. `receipts` are those of all tasks so far; what
+    is made is added to them."""
 
     def __init__(
         self,
         plan: Plan,
         stage: StagePlan,
-        receipts: Mapping[str, Receipt],
+        receipts: MutableMapping[str, Receipt],
         how: How,
         journal: Journal,
     ) -> None:
@@ -67,7 +69,7 @@ class Making:
         self._attempts = Attempts(rules, stage.to_make)
         self._breaker = Breaker(self._errors.backoff)
         self._failures: list[Failure] = []
-        self._made: dict[str, Receipt] = {}
+        self._sharing = Sharing()
         self._room = Room(plan.checked.pipeline)
 
     def run(self, fan_outs: FanOuts) -> Iterator[Receipt]:
@@ -132,12 +134,13 @@ class Making:
         return profile.fan_out(self._plan, self._stage, attempts, max(jobs, self._how.jobs))
 
     def _kept(self, task: Task, receipt: Receipt) -> Receipt:
+        receipt = self._sharing.receipt(task, receipt)
         self._journal.task_finished(self._stage, task, self._size(task), receipt)
         balance.check_receipt(receipt)
         self._journal.note_dead(receipt)
-        self._made[task.key] = receipt
         if self._how.fail_fast and not receipt.is_whole:
             raise BudgetError(f"stopped at the first: {barrier.dead_in_words(self._journal.dead)}")
+        self._receipts[task.key] = receipt
         return receipt
 
     def _fail(self, task: Task, failure: Failure) -> None:
@@ -207,20 +210,16 @@ class Making:
 
     def _torn(self) -> list[Attempt]:
         """The tasks that are to be made once more, without files that are dead in other chunks."""
-        done = {
-            task.key: self._made.get(task.key) or self._receipts.get(task.key)
-            for task in self._stage.tasks
-        }
         dead = {
-            key: {n: s.dead for n, s in enumerate(receipt.segments) if s.dead is not None}
-            for key, receipt in done.items()
-            if receipt is not None
+            task.key: {n: s.dead for n, s in enumerate(receipt.segments) if s.dead is not None}
+            for task in self._stage.tasks
+            if (receipt := self._receipts.get(task.key)) is not None and not receipt.is_whole
         }
         tasks = {task.key: task for task in self._stage.tasks if not task.inputs}
         again = []
         for key, numbers in torn(list(tasks.values()), dead).items():
             self._journal.forget_task(self._stage, tasks[key])
-            again.append(Attempt(tasks[key], dead={**dead[key], **numbers}, is_last=True))
+            again.append(Attempt(tasks[key], dead={**dead.get(key, {}), **numbers}, is_last=True))
         return again
 
     def _may_die(self, cause: Cause) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -30,14 +31,14 @@ class TaskNotes:
         self._ledger = ledger
         self._run = run
         self._unwritten: list[dict[str, Any]] = []
-        self._noted: set[tuple[str, int]] = set()
+        self._noted: defaultdict[str, set[int]] = defaultdict(set)
 
     def add(self, stage: str, task: Task, result: Receipt | Failure) -> None:
         """Note a task that is done, unless that is noted already."""
-        place = stage, task.chunk.index
-        if place in self._noted:
+        noted = self._noted[stage]
+        if task.chunk.index in noted:
             return
-        self._noted.add(place)
+        noted.add(task.chunk.index)
         receipt, error = (result, None) if isinstance(result, Receipt) else (None, result.message)
         self._unwritten.append(
             {
@@ -57,7 +58,7 @@ class TaskNotes:
     def forget(self, stage: str, task: Task) -> None:
         """A task is done once more: what becomes of it then is what counts."""
         place = stage, task.chunk.index
-        self._noted.discard(place)
+        self._noted[stage].discard(task.chunk.index)
         self._unwritten = [t for t in self._unwritten if (t["stage"], t["chunk"]) != place]
 
     def clear(self) -> None:

@@ -31,6 +31,7 @@ from stagepipe.model import (
     Receipt,
     Rows,
     Task,
+    Travelling,
     printable,
 )
 from stagepipe.plan.work import Role, StageWork, Work
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Order(Travelling):
     """A task for a worker. `inputs` are the files that it reads, in later stages; `dead` are the
     segments of its chunk that it leaves out, and why. Of a probe nothing is kept. Without
     `is_last` an error of the system, which may pass, fails the attempt instead of the file. Where

@@ -6,7 +6,7 @@ import hashlib
 import pickle
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from heapq import heappop, heappush
@@ -25,7 +25,8 @@ TIMED = ("read", "hash", "parse", "check", "encode")
 class SimulatedWorkers:
     """The workers, the queue on which their results arrive, and the clock, as the fan-out asks for
     them. An attempt at chunk `n` takes `seconds[n]` and comes to what `make` makes of its order; a
-    share `failing` of all fails instead. `ended` says when the last one of each source was over.
+    share `failing` of all fails instead. `in_flight` counts those of each source, `ended` says when
+    its last one was over.
 
     What a process would do is counted apart, in `own_seconds` of CPU: making a receipt and pickling
     it. Pickling the order and unpickling the receipt are the parent's work, as with real processes.
@@ -35,12 +36,13 @@ class SimulatedWorkers:
         self.now = 0.0
         self.own_seconds = 0.0
         self.attempts = 0
+        self.in_flight: Counter[str] = Counter()
         self.ended: dict[str, float] = {}
         self._seconds = seconds
         self._make = make
         self._failing = failing
         self._chance = random.Random(0)
-        self._in_flight: list[tuple[float, int, str, Future[Result], bytes]] = []
+        self._flights: list[tuple[float, int, str, Future[Result], bytes]] = []
         self._done: deque[Future[Result]] = deque()
 
     def clock(self) -> float:
@@ -52,8 +54,9 @@ class SimulatedWorkers:
     def get(self, block: bool = True, timeout: float | None = None) -> Future[Result]:
         """The next result; time passes until it is there, or by `timeout`."""
         until = self.now if not block or timeout is None else self.now + timeout
-        if not self._done and self._in_flight and self._in_flight[0][0] <= until:
-            self.now, _, source, future, pickled = heappop(self._in_flight)
+        if not self._done and self._flights and self._flights[0][0] <= until:
+            self.now, _, source, future, pickled = heappop(self._flights)
+            self.in_flight[source] -= 1
             self.ended[source] = self.now
             future.set_result(pickle.loads(pickled))
         if self._done:
@@ -70,8 +73,9 @@ class SimulatedWorkers:
         result = failure(order) if is_failing else self._make(order, takes)
         pickled = pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
         self.attempts += 1
+        self.in_flight[order.task.chunk.source] += 1
         flight = (self.now + takes, self.attempts, order.task.chunk.source, future, pickled)
-        heappush(self._in_flight, flight)
+        heappush(self._flights, flight)
         self.own_seconds += time.process_time() - began
         return future
 
@@ -92,7 +96,7 @@ class SimulatedWorkers:
 
     def close(self, *, is_at_rest: bool) -> None:
         assert is_at_rest
-        assert not self._in_flight
+        assert not self._flights
 
 
 def receipt(order: Order, takes: float) -> Receipt:

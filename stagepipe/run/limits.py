@@ -2,10 +2,11 @@
 
 An attempt starts when every cap that it falls under has room: the workers, the stage, its source,
 and each limit that its source names. It takes all of them at once or none. Among sources that may
-start, those that have not begun go first, in their order. Then the one goes first that would have
-the fewest attempts in flight for what it has left (in bytes), so that all of them come to their end
-at about the same time: a big source that may have few attempts in flight works from the beginning
-to the end, and the others beside it. Of equals it is the one whose turn is longest ago. Of a source
+start, the one goes first that would have the fewest attempts in flight for what it has left (in
+bytes), so that all come to their end at about the same time: a big source that may have few
+attempts in flight works from the beginning to the end, and the others beside it. Of equals it is
+the one whose turn is longest ago. A source for whose beginning another one waits begins before all.
+Of a source
 the chunks go first that are twice as big as others (files that cannot be cut), else each in its
 order: what starts last should not be what takes longest (Graham, Bounds on Multiprocessing Timing
 Anomalies, 1969). An ordered stage starts its attempts in chunk order, whatever the sources.
@@ -27,6 +28,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from itertools import pairwise
 from typing import NamedTuple
 
 from stagepipe.run.attempts import Attempt
@@ -76,8 +78,8 @@ class Group:
 @dataclass(slots=True, eq=False)
 class Line:
     """What waits of one source, the `position`th. `own` are the caps that it alone falls under,
-    `left` is the bytes that are waiting, and one for each attempt. `stands` is where it stands in
-    which list."""
+    `left` is the bytes that are waiting, and one for each attempt. `is_awaited` says that the next
+    source begins so long after this one. `stands` is where it stands in which list."""
 
     name: str
     position: int
@@ -88,6 +90,7 @@ class Line:
     queue: deque[Attempt] = field(default_factory=deque)
     delayed: list[Delayed] = field(default_factory=list)
     left: int = 0
+    is_awaited: bool = False
     in_flight: int = 0
     turn: int = 0
     first_start: float | None = None
@@ -102,7 +105,8 @@ class Line:
     @property
     def place(self) -> Place:
         """Its place among the sources that may start: the least goes first."""
-        rank = 0.0 if self.first_start is None else (self.in_flight + 1) / self.left
+        is_urgent = self.is_awaited and self.first_start is None
+        rank = 0.0 if is_urgent else (self.in_flight + 1) / self.left
         return rank, self.turn, self.position
 
     @property
@@ -159,6 +163,8 @@ class Limits:
             )
             self._waiting += len(queue)
         self._order = list(self._lines.values())
+        for line, following in pairwise(self._order):
+            line.is_awaited = following.start_delay > 0
         self._groups = list(groups.values())
         self._changed = set(self._order)
 

@@ -118,7 +118,9 @@ class PlainLimits:
     def _rank(self, name: str) -> tuple[float, int, int]:
         turns = [turn for turn, (source, _) in enumerate(self.starts) if source == name]
         left = sum(1 + each.attempt.task.chunk.size for each in self._of(name))
-        wanted = (self._in_flight(name) + 1) / left if turns else 0.0
+        after = self.order[self.order.index(name) + 1 :][:1]
+        is_awaited = not turns and any(self.sources[each].start_delay for each in after)
+        wanted = 0.0 if is_awaited else (self._in_flight(name) + 1) / left
         return wanted, max(turns, default=-1), self.order.index(name)
 
     def _in_flight(self, name: str) -> int:

@@ -126,12 +126,16 @@ def test_a_source_that_may_have_few_in_flight_has_them_all_the_time() -> None:
     assert finishing_in_order(limits, 4)[-10:].count("f") <= 4
 
 
-def test_every_source_begins_before_one_goes_on() -> None:
-    """However few tasks it has: what is wrong with it is seen early, and who waits for its start
-    does not wait for the others' ends."""
+def test_a_source_that_another_one_waits_for_begins_first() -> None:
+    """However little it has left: what comes after it may be the biggest of all."""
     shared = SourceLimits(("jobs",))
-    limits = Limits(tasks(a=90, b=1, c=9, d=1), dict.fromkeys("abcd", shared), {"jobs": 1})
-    assert finishing_in_order(limits, 1)[:5] == ["a", "b", "c", "d", "a"]
+    sources = {"a": shared, "b": shared, "c": SourceLimits(("jobs",), 1e-9), "d": shared}
+    limits = Limits(tasks(a=9, b=1, c=90, d=2), sources, {"jobs": 1})
+    first = limits.next_attempt(0)
+    assert first is not None
+    limits.finished(first)
+    second = limits.next_attempt(1)
+    assert (first.source, second and second.source) == ("b", "c")
 
 
 def test_what_is_left_is_counted_in_bytes() -> None:
@@ -140,7 +144,7 @@ def test_what_is_left_is_counted_in_bytes() -> None:
     attempts = [task(source, index, size) for index, (source, size) in enumerate(sizes)]
     shared = SourceLimits(("jobs",))
     limits = Limits(attempts, {"heavy": shared, "light": shared}, {"jobs": 1})
-    assert finishing_in_order(limits, 1) == ["heavy", "light", "heavy", "light", "light"]
+    assert finishing_in_order(limits, 1) == ["heavy", "heavy", "light", "light", "light"]
 
 
 def test_a_source_with_slow_tasks_lets_the_others_go_first() -> None:

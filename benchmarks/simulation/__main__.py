@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.simulation", description=__doc__)
     parser.add_argument("--most", type=int, default=1_000_000, help="so many tasks at most")
     parser.add_argument(
-        "--scale", type=float, default=0.1, help="of the shapes: their tasks, sources and workers"
+        "--scale", type=float, default=0.02, help="of the shapes: their tasks, sources and workers"
     )
     parser.add_argument("--case", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -89,7 +89,7 @@ def shapes(scale: float) -> Iterator[str]:
         yield (
             f"{case.name:<32}{case.tasks:>9,}  {one.simulated:>8,.0f}  {one.bound:>8,.0f}  "
             f"{one.bound / one.simulated:>6.1%}  {one.others_done:>11,.0f}  "
-            f"{one.others_bound:>7,.0f}  {one.keeps}"
+            f"{f'{one.others_bound:,.0f}' if one.others_bound else '':>7}  {one.keeps}"
         )
 
 

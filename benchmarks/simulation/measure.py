@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.simulation.work import Case, Work, work_of
+from benchmarks.simulation.work import Case, Work, whale_of, work_of
 from benchmarks.simulation.workers import Receipts, SimulatedWorkers, receipt
 from stagepipe.builtin.heartbeat import Heartbeat
 from stagepipe.model import Receipt
@@ -30,9 +30,10 @@ from stagepipe.run.worker import Order
 class Measured:
     """What a case came to. `cpu_seconds` are the parent's, without what the workers would have
     used: `deciding` for what starts when, with nothing to note, `making` for the tasks of a run up
-    to its barrier. `others_done` is when all but the first two sources were done, `others_bound`
-    no less than their work over all workers. Times of the simulation are seconds, too. Bytes are
-    resident memory: `plan_bytes` of the plan alone, `peak_bytes` with all that the run adds."""
+    to its barrier. `others_done` is when all but the first two sources were done; `others_bound` is
+    when they can be, where one task of the second takes longer than all of them, and else 0. Times
+    of the simulation are seconds, too. Bytes are resident memory: `plan_bytes` of the plan alone,
+    `peak_bytes` with all that the run adds."""
 
     attempts: int
     deciding: float
@@ -108,7 +109,8 @@ def measure(case: Case) -> Measured:
     deciding = timed(deciders, lambda: decide(work, deciders))
     assert deciders.attempts == case.tasks <= workers.attempts
     bound, keeps = work.bound()
-    others = [s.name for s in work.plan.sources[2:]]
+    others = [source.name for source in work.plan.sources[2:]]
+    is_kept = case.whale > 0 and keeps == "longest task"
     return Measured(
         attempts=workers.attempts,
         deciding=deciding,
@@ -117,7 +119,7 @@ def measure(case: Case) -> Measured:
         bound=bound,
         keeps=keeps,
         others_done=max(workers.ended[name] for name in others),
-        others_bound=work.seconds_of(others) / case.workers,
+        others_bound=work.bound(beside=whale_of(case))[0] if is_kept else 0.0,
         plan_bytes=planned - before,
         peak_bytes=peak - before,
     )

@@ -61,16 +61,15 @@ class Work:
         (stage,) = self.plan.layers
         return stage
 
-    def seconds_of(self, sources: Sequence[str]) -> float:
-        """The work of some sources."""
-        names = set(sources)
-        return sum(self.seconds[c.index] for c in self.plan.chunks if c.source in names)
-
-    def bound(self) -> tuple[float, str]:
+    def bound(self, beside: int | None = None) -> tuple[float, str]:
         """The seconds that every schedule takes at least, if nothing fails, and what keeps it: the
         work of all over the workers, that of a source or a limit over its cap, or the longest
-        task. Nobody knows whether there is a schedule that comes down to it."""
-        in_caps: Counter[str] = Counter()
+        task. Nobody knows whether there is a schedule that comes down to it.
+
+        `beside` leaves one chunk out, which holds a worker and its place in its caps all the time:
+        what comes out is when the others can be done.
+        """
+        work: Counter[str] = Counter()
         most = {"workers": self.case.workers}
         falls_under = {}
         for source in self.plan.sources:
@@ -84,9 +83,12 @@ class Work:
             falls_under[source.name] = names
         for chunk in self.plan.chunks:
             for name in falls_under[chunk.source]:
-                in_caps[name] += self.seconds[chunk.index]  # type: ignore[assignment]
-        bounds = {name: work / most[name] for name, work in in_caps.items()}
-        bounds["longest task"] = max(self.seconds)
+                if chunk.index == beside:
+                    most[name] -= 1
+                else:
+                    work[name] += self.seconds[chunk.index]  # type: ignore[assignment]
+        bounds = {name: seconds / most[name] for name, seconds in work.items()}
+        bounds["longest task"] = max(s for n, s in enumerate(self.seconds) if n != beside)
         keeps = max(bounds, key=lambda name: bounds[name])
         return bounds[keeps], keeps
 
@@ -118,7 +120,7 @@ def work_of(case: Case, folder: Path) -> Work:
     for index in range(len(seconds)):
         seconds[index] *= math.exp(chance.gauss(0, NOISE_SIGMA))
     if case.whale:
-        seconds[count_of(case, 0)] = case.whale
+        seconds[whale_of(case)] = case.whale
     return Work(case, Plan(checked, sources, all_chunks, layers, {}), seconds)
 
 
@@ -139,6 +141,11 @@ def count_of(case: Case, number: int) -> int:
         return giant
     others = case.sources - bool(giant)
     return len(range(number - bool(giant), case.tasks - giant, others))
+
+
+def whale_of(case: Case) -> int:
+    """Which chunk it is that takes so long: the first of the second source."""
+    return count_of(case, 0)
 
 
 def files(case: Case, number: int, chance: random.Random) -> Iterator[InputFile]:

@@ -7,6 +7,7 @@ as its receipt comes in. At the barrier there is little left to wait for.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -20,17 +21,22 @@ class Flusher:
 
     def __init__(self, thread: ThreadPoolExecutor) -> None:
         self._thread = thread
-        self._pending: list[Future[None]] = []
+        self._pending: deque[Future[None]] = deque()
 
     def add(self, *paths: str) -> None:
         """Have these files on the disk before `finish` returns."""
         self._pending += [self._thread.submit(_sync, Path(path)) for path in paths]
+        while self._pending and _is_on_disk(self._pending[0]):
+            self._pending.popleft()
 
     def finish(self) -> None:
         """Wait until all that was added is on the disk. Raises OSError if something cannot be."""
-        pending, self._pending = self._pending, []
-        for future in pending:
-            future.result()
+        while self._pending:
+            self._pending.popleft().result()
+
+
+def _is_on_disk(future: Future[None]) -> bool:
+    return future.done() and future.exception() is None
 
 
 def _sync(part: Path) -> None:

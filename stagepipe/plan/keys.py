@@ -52,14 +52,20 @@ def key_of(ingredients: Mapping[str, str]) -> str:
     return digest(sorted(ingredients.items()))
 
 
-def first_ingredients(
-    chunk: Chunk, source: SourceWork, table: TableSpec, stage: StageWork
-) -> dict[str, str]:
-    """What a part of the first stage is made of."""
-    made_of = {
+def chunk_ingredients(chunk: Chunk) -> dict[str, str]:
+    """What a part of the first stage is made of that no other one is."""
+    return {
         "inputs": digest([_identity(segment.file) for segment in chunk.segments]),
         "cut": digest([(s.file.path, s.start, s.end) for s in chunk.segments]),
-        "dialect": digest([chunk.source, source.reader, dict(source.options)]),
+    }
+
+
+def source_ingredients(
+    name: str, source: SourceWork, table: TableSpec, stage: StageWork
+) -> dict[str, str]:
+    """What all parts of a source in the first stage have in common."""
+    made_of = {
+        "dialect": digest([name, source.reader, dict(source.options)]),
         "schema": _table_digest(table),
     }
     if table.extra_columns == "keep":
@@ -81,15 +87,18 @@ def comparing_ingredients(
     }
 
 
-def going_on_ingredients(piece: Piece, duplicates: str, stage: StageWork) -> dict[str, str]:
+def going_on_ingredients(
+    piece: Piece, duplicates: str, of_stage: Mapping[str, str]
+) -> dict[str, str]:
     """What a part behind an inner barrier is made of; `duplicates` is the digest of those in it."""
-    return {**later_ingredients(piece, stage), "duplicates": duplicates}
+    return {**later_ingredients(piece, of_stage), "duplicates": duplicates}
 
 
-def later_ingredients(piece: Piece, stage: StageWork) -> dict[str, str]:
-    """What a part of a later stage is made of; `piece` is what it reads."""
+def later_ingredients(piece: Piece, of_stage: Mapping[str, str]) -> dict[str, str]:
+    """What a part of a later stage is made of; `piece` is what it reads, `of_stage` what all parts
+    of the stage have in common."""
     before = digest(piece) if piece.number else piece.key
-    return {"before": before, **stage_ingredients(stage)}
+    return {"before": before, **of_stage}
 
 
 def all_ingredients(pieces: Sequence[Piece], stage: StageWork, chunk_size: int) -> dict[str, str]:

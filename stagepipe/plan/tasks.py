@@ -33,10 +33,13 @@ class Cell:
 
 def first_cells(chunks: Sequence[Chunk], work: Work, receipts: Receipts) -> list[Cell]:
     """The tasks of the stage that reads the sources' files."""
+    of_source = {
+        name: keys.source_ingredients(name, source, work.table, work.stages[0])
+        for name, source in work.sources.items()
+    }
     cells = []
     for chunk in chunks:
-        source = work.sources[chunk.source]
-        made_of = keys.first_ingredients(chunk, source, work.table, work.stages[0])
+        made_of = {**keys.chunk_ingredients(chunk), **of_source[chunk.source]}
         key = keys.key_of(made_of)
         before = receipts.get(key)
         is_new = before is not None and not before.is_whole
@@ -73,9 +76,10 @@ def next_cells(
         made_of = keys.all_ingredients(pieces, stage, work.chunk_size)
         key = keys.key_of(made_of)
         return [Cell(Chunk(0, EVERYTHING, ()), tuple(pieces), made_of, key, bool(new))]
+    of_stage = keys.stage_ingredients(stage)
     cells = []
     for chunk, piece in zip(chunks, pieces, strict=True):
-        made_of = keys.later_ingredients(piece, stage)
+        made_of = keys.later_ingredients(piece, of_stage)
         cells.append(Cell(chunk, (piece,), made_of, keys.key_of(made_of), piece.key in new))
     return cells
 
@@ -95,9 +99,10 @@ def _going_on(
     receipt = receipts.get(comparing.key)
     if receipt is None or comparing.is_new or not is_from(receipt, comparing.inputs, receipts):
         return None
+    of_stage = keys.stage_ingredients(stage)
     cells = []
     for number, (cell, duplicates) in enumerate(zip(read, receipt.pieces, strict=True)):
-        made_of = keys.going_on_ingredients(Piece(cell.key), duplicates.sha256, stage)
+        made_of = keys.going_on_ingredients(Piece(cell.key), duplicates.sha256, of_stage)
         inputs = (Piece(cell.key), Piece(comparing.key, number))
         cells.append(Cell(cell.chunk, inputs, made_of, keys.key_of(made_of)))
     return cells

@@ -40,6 +40,17 @@ def with_column(**changes: Any) -> TableSpec:
     return replace(TABLE, columns=(replace(TABLE.columns[0], **changes),))
 
 
+OF_STAGE = keys.stage_ingredients(STAGE)
+
+
+def first_ingredients(
+    chunk: Chunk, source: SourceWork, table: TableSpec, stage: StageWork
+) -> dict[str, str]:
+    """What a part of the first stage is made of."""
+    of_source = keys.source_ingredients(chunk.source, source, table, stage)
+    return {**keys.chunk_ingredients(chunk), **of_source}
+
+
 @pytest.mark.parametrize(
     ("changes", "ingredients"),
     [
@@ -78,8 +89,8 @@ def test_each_change_is_found_in_its_ingredient(
 ) -> None:
     """A change shows in the ingredient that it belongs to and in no other, and in the key."""
     made_of = {"chunk": CHUNK, "source": SOURCE, "table": TABLE, "stage": STAGE}
-    before = keys.first_ingredients(**made_of)
-    now = keys.first_ingredients(**{**made_of, **changes})
+    before = first_ingredients(**made_of)
+    now = first_ingredients(**{**made_of, **changes})
     assert {name for name in before if before[name] != now[name]} == ingredients
     assert keys.key_of(before) != keys.key_of(now)
 
@@ -95,8 +106,8 @@ def test_each_change_is_found_in_its_ingredient(
 def test_what_makes_no_other_bytes_makes_no_other_key(changes: dict[str, Any]) -> None:
     """A chunk's number, a stage's name and a plugin's folder are no ingredients."""
     made_of = {"chunk": CHUNK, "source": SOURCE, "table": TABLE, "stage": STAGE}
-    before = keys.first_ingredients(**made_of)
-    assert keys.first_ingredients(**{**made_of, **changes}) == before
+    before = first_ingredients(**made_of)
+    assert first_ingredients(**{**made_of, **changes}) == before
 
 
 def test_a_reference_counts_by_its_content_and_not_by_its_place() -> None:
@@ -108,7 +119,7 @@ def test_a_reference_counts_by_its_content_and_not_by_its_place() -> None:
 
 def test_a_later_part_is_made_of_the_one_before() -> None:
     """The key of the part that is read is an ingredient of a later part."""
-    one, other = (keys.later_ingredients(Piece(key), STAGE) for key in "12")
+    one, other = (keys.later_ingredients(Piece(key), OF_STAGE) for key in "12")
     assert {name for name in one if one[name] != other[name]} == {"before"}
 
 
@@ -133,11 +144,11 @@ def test_every_ingredient_has_a_meaning() -> None:
     keeping = replace(TABLE, extra_columns="keep")
     pieces = [Piece("1")]
     made_of = [
-        keys.first_ingredients(CHUNK, SOURCE, keeping, STAGE),
-        keys.first_ingredients(CHUNK, SOURCE, TABLE, replace(STAGE, role=Role.READS)),
+        first_ingredients(CHUNK, SOURCE, keeping, STAGE),
+        first_ingredients(CHUNK, SOURCE, TABLE, replace(STAGE, role=Role.READS)),
         keys.comparing_ingredients(pieces, TABLE, None),
-        keys.going_on_ingredients(pieces[0], "2", STAGE),
-        keys.later_ingredients(pieces[0], STAGE),
+        keys.going_on_ingredients(pieces[0], "2", OF_STAGE),
+        keys.later_ingredients(pieces[0], OF_STAGE),
         keys.all_ingredients(pieces, STAGE, 1),
     ]
     assert {name for ingredients in made_of for name in ingredients} == set(keys.MEANING)
@@ -149,14 +160,12 @@ def test_columns_beyond_the_schema_have_a_word_of_their_own() -> None:
     keeping = replace(TABLE, extra_columns="keep")
     extra = [ColumnSpec(name, name, pa.string(), is_extra=True) for name in ("x", "y")]
     found = [
-        keys.first_ingredients(
-            CHUNK, SOURCE, replace(keeping, columns=(*TABLE.columns, *more)), STAGE
-        )
+        first_ingredients(CHUNK, SOURCE, replace(keeping, columns=(*TABLE.columns, *more)), STAGE)
         for more in ([], extra, extra[::-1])
     ]
     assert len({made["extra"] for made in found}) == 3
     assert len({made["schema"] for made in found}) == 1
-    assert "extra" not in keys.first_ingredients(CHUNK, SOURCE, TABLE, STAGE)
+    assert "extra" not in first_ingredients(CHUNK, SOURCE, TABLE, STAGE)
 
 
 def test_a_digest_tells_values_apart() -> None:

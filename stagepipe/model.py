@@ -245,7 +245,8 @@ class Receipt(Travelling):
     were rejected for a value that has to be unique. `columns` is the schema
     of the part, as text, so that parts can be compared. `ingredients` are the task's, so that a
     later plan can say what changed. `input_sha256` is that of what the task read of the stage
-    before. `headers` are those of the files that it read, each once.
+    before. `headers` are those of the files that it read, each once. `rejects_sha256` is that of
+    the file of its rejects, if there are any.
     """
 
     key: str
@@ -266,6 +267,7 @@ class Receipt(Travelling):
     input_sha256: str = ""
     duplicates: int = 0
     headers: tuple[tuple[str, ...], ...] = ()
+    rejects_sha256: str = ""
 
     @property
     def all_files(self) -> tuple[PartFile, ...]:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from stagepipe.errors import TaskError
 from stagepipe.model import Receipt, Reject, SegmentCount, printable
-from stagepipe.record.spool import Spool
+from stagepipe.record.spool import Spool, file_sha256
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -187,12 +188,12 @@ def _first_lines(receipts: Sequence[Receipt]) -> dict[tuple[str, int], int | Non
 def _read_task(spool: Spool, receipt: Receipt) -> pa.Table:
     import pyarrow as pa
 
-    try:
-        with pa.OSFile(str(spool.rejects(receipt.key))) as file:
-            table = pa.ipc.open_file(file).read_all()
-    except (OSError, pa.ArrowException):
-        table = None
-    if table is None or table.num_rows != receipt.rows.rejected:
+    path, table = spool.rejects(receipt.key), None
+    with suppress(OSError, pa.ArrowException):
+        if file_sha256(path) == receipt.rejects_sha256:
+            with pa.OSFile(str(path)) as file:
+                table = pa.ipc.open_file(file).read_all()
+    if table is None:
         spool.forget([receipt.key])
         raise TaskError(
             f"the rejects of stage {receipt.stage!r}, chunk {receipt.chunk} were damaged on disk",

@@ -33,7 +33,7 @@ class Spool:
         found = {}
         for path in self._entries("[!.]*.json"):
             try:
-                receipt = receipt_from_plain(json.loads(path.read_bytes()))
+                receipt = receipt_from_plain(json.loads(unsealed(path.read_bytes())))
             except (ValueError, KeyError, TypeError, OSError):
                 continue  # damaged: the part counts as not made
             if receipt.key == path.stem:
@@ -74,7 +74,7 @@ class Spool:
         for name, path in written.items():
             path.rename(self.folder / name)
         temporary = self.temporary(receipt.key, attempt, ".json")
-        temporary.write_text(json.dumps(to_plain(receipt)), encoding="utf-8")
+        temporary.write_bytes(sealed(json.dumps(to_plain(receipt)).encode()))
         temporary.rename(self.folder / f"{receipt.key}.json")
 
     def forget(self, keys: Iterable[str]) -> None:
@@ -102,6 +102,20 @@ class Spool:
 
     def _entries(self, pattern: str) -> Iterator[Path]:
         return self.folder.glob(pattern) if self.folder.is_dir() else iter(())
+
+
+def sealed(plain: bytes) -> bytes:
+    """A JSON object with its own checksum as its first key."""
+    return b'{"sha256": "%s", %s' % (hashlib.sha256(plain).hexdigest().encode(), plain[1:])
+
+
+def unsealed(sealed: bytes) -> bytes:
+    """The object without the checksum. Raises ValueError where it is not that of the object."""
+    head, _, rest = sealed.partition(b", ")
+    plain = b"{" + rest
+    if head != b'{"sha256": "%s"' % hashlib.sha256(plain).hexdigest().encode():
+        raise ValueError("a receipt that was damaged")
+    return plain
 
 
 def file_sha256(path: Path) -> str:

@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
 from multiprocessing import parent_process
@@ -37,7 +37,7 @@ from stagepipe.model import (
 from stagepipe.plan.work import Role, StageWork, Work
 from stagepipe.plugins import Plugins
 from stagepipe.record.rejects import write_task_rejects
-from stagepipe.record.spool import Spool
+from stagepipe.record.spool import Spool, file_sha256
 from stagepipe.run import WORKER_MODULES, between
 from stagepipe.run.applying import Tally, apply_steps, rows_by_step
 from stagepipe.run.causes import cause_of
@@ -300,6 +300,7 @@ def _made(
         if rejects:
             rejects_file = bench.spool.temporary(task.key, order.attempt, ".rejects")
             write_task_rejects(rejects_file, stage.name, rejects)
+            receipt = replace(receipt, rejects_sha256=file_sha256(rejects_file))
         bench.spool.keep(receipt, written.paths, rejects_file, order.attempt)
     return receipt
 

@@ -13,7 +13,7 @@ import pytest
 from stagepipe.errors import TaskError
 from stagepipe.model import InputFile, Receipt, Reject, Rows, SegmentCount
 from stagepipe.record import rejects
-from stagepipe.record.spool import Spool
+from stagepipe.record.spool import Spool, file_sha256
 
 FILE = InputFile("big.csv", 300, 1, 1)
 OTHER = InputFile("small.csv", 50, 1, 2)
@@ -39,10 +39,15 @@ def task(
         (number, Reject("acme", "f", line, 7, "parse", "id", "x", "type", None, b"x\xff,1"))
         for number, line in bad
     ]
+    sha256 = ""
     if found:
         rejects.write_task_rejects(spool.rejects(key), stage, found)
+        sha256 = file_sha256(spool.rejects(key))
     rows = Rows(read=len(bad), rejected=len(bad))
-    return Receipt(key, stage, chunk, "acme", (), (), {}, rows, segments=tuple(segments))
+    counts = tuple(segments)
+    return Receipt(
+        key, stage, chunk, "acme", (), (), {}, rows, segments=counts, rejects_sha256=sha256
+    )
 
 
 def lines(spool: Spool, receipts: Sequence[Receipt], tmp_path: Path) -> list[int | None]:
@@ -103,7 +108,7 @@ def test_rejects_bear_the_name_that_their_stage_has_now(tmp_path: Path) -> None:
     assert rejects.count(path, "parse") == {}
 
 
-@pytest.mark.parametrize("content", [None, b"", b"\0" * 200, "one fewer"])
+@pytest.mark.parametrize("content", [None, b"", b"\0" * 200, "one fewer", "one byte"])
 def test_damaged_rejects_are_made_anew(tmp_path: Path, content: bytes | str | None) -> None:
     """Where a task's rejects are not what its receipt counts, the task is forgotten and the run
     says so; the old file of rejects stays."""
@@ -115,6 +120,8 @@ def test_damaged_rejects_are_made_anew(tmp_path: Path, content: bytes | str | No
         path.unlink()
     elif isinstance(content, bytes):
         path.write_bytes(content)
+    elif content == "one byte":
+        path.write_bytes(path.read_bytes().replace(b"\xff", b"\xfe"))
     else:
         task(spool, 0, [segment(FILE, 0, 100, 9)], [(0, 1)])
     with pytest.raises(TaskError, match="chunk 0 were damaged on disk"):

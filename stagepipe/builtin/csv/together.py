@@ -28,8 +28,8 @@ from stagepipe.contracts import DeadSegment, SegmentBytes, SegmentResult, TableS
 from stagepipe.model import Reject
 from stagepipe.stopwatch import timed
 
-MOST_BYTES = 2**24
-"""More at once is no faster."""
+MOST_BYTES = 2**22
+"""More at once leaves the caches of a core: two workers are a tenth slower with 16 MB."""
 PARTS = 8
 """Into so many parts files are divided to be tried again: with halves it takes more rounds."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pickle
 from typing import Any
 
@@ -96,6 +98,21 @@ def test_a_panic_comes_back_as_a_failure(project: Any, monkeypatch: pytest.Monke
     result = do(project, monkeypatch, body)
     assert isinstance(result, Failure)
     assert "panicked" in result.message
+
+
+def test_what_a_failed_attempt_wrote_is_taken_away(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else would: the run goes on, and its next attempt writes under other names. That
+    nothing of it is left, `do` says."""
+
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(worker.Spool, "keep", broken)
+    result = do(project, monkeypatch, "return frame")
+    assert isinstance(result, Failure)
+    assert os.strerror(errno.EIO) in result.message
 
 
 def test_a_step_that_takes_rows_away_is_counted(

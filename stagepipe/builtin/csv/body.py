@@ -125,7 +125,7 @@ def moved(reject: Reject, offset: int, line: int) -> Reject:
     """A piece's reject, counted from where that begins."""
     assert reject.line is not None
     assert reject.byte_offset is not None
-    # Three times as fast as _replace, and there may be many.
+    # There may be many, and _replace goes by way of a dict.
     at = reject.line + line, reject.byte_offset + offset
     return Reject._make((*reject[:2], *at, *reject[4:]))
 

@@ -29,7 +29,7 @@ from stagepipe.model import Reject
 from stagepipe.stopwatch import timed
 
 MOST_BYTES = 2**22
-"""More at once leaves the caches of a core: two workers are a tenth slower with 16 MB."""
+"""More at once leaves the caches that the workers share: see benchmarks/RESULTS.md."""
 PARTS = 8
 """Into so many parts files are divided to be tried again: with halves it takes more rounds."""
 

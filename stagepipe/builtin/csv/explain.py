@@ -41,8 +41,7 @@ class Layout:
     header: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """One thing that is wrong with a record."""
 
     reason: str
@@ -53,8 +52,7 @@ class Fault:
         return self.reason if self.column is None else f"{self.column}:{self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A record taken apart: its span, and its fields or the fault that leaves it without any."""
 
     span: Span
@@ -86,8 +84,13 @@ def records_of(
     def texts() -> Iterator[str]:
         for span in found:
             spans.append(span)
-            if span.is_closed and not structure.is_torn(data, span):
-                yield data[span.start : span.end].decode("utf-8", errors)
+            start, end, is_closed = span
+            if not is_closed:
+                continue
+            raw = data[start:end]
+            has_ends = b"\n" in raw or b"\r" in raw
+            if not (has_ends and structure.is_torn(data, span)):
+                yield raw.decode("utf-8", errors)
 
     for fields in structure.fields(texts()):
         *unclosed, span = spans
@@ -121,12 +124,14 @@ def faults_of(
     """What is wrong with each of these records, in the order in which reasons are given. `known` is
     what a parser made of them already, by column; then all of them have fields."""
     found: list[list[Fault]] = [[record.fault] if record.fault else [] for record in records]
+    rows = _with_fields(records)
+    if not rows:
+        return found
     values = {}
     for column, typed, column_faults in _column_faults(records, layout, notation, known):
         values[column.name] = typed
         for row, fault in column_faults:
             found[row].append(fault)
-    rows = _with_fields(records)
     for check, mask in checks.check_failures(pa.table(values), layout.spec):
         for row, fails in zip(rows, mask.to_pylist(), strict=True):
             if fails:
@@ -153,19 +158,9 @@ def rejects_of(
         if not faults:
             continue
         start, end, _ = record.span
-        first, *others = faults
-        yield Reject(
-            source="",
-            file=None,
-            line=line,
-            byte_offset=start,
-            stage="",
-            column=first.column,
-            value=first.value,
-            reason=first.reason,
-            also=", ".join(map(str, others)) or None,
-            raw=data[start:end],
-        )
+        reason, column, value = faults[0]
+        also = ", ".join(map(str, faults[1:])) or None
+        yield Reject("", None, line, start, "", column, value, reason, also, data[start:end])
 
 
 def _type_faults(

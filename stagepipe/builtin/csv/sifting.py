@@ -160,7 +160,7 @@ def _judged(
 
     # Which of the records each row of the table is.
     numbers = without(pl.int_range(len(found.places), dtype=pl.Int64, eager=True), found.odd)
-    misfits = sorted({*found.odd, *numbers.gather(parsed.odd_rows)})
+    misfits = sorted({*found.odd, *numbers.gather(parsed.odd_rows).to_list()})
     numbers = without(numbers, parsed.odd_rows)
     table, masks = _typed(parsed.fields, layout, dialect)
     doubtful = _any(masks.values(), table.num_rows)
@@ -188,7 +188,7 @@ def _judged(
     judged.update(zip(doubted, zip(records, faults, strict=True), strict=True))
 
     ordered = sorted(judged)
-    begun = found.places["line"].gather(ordered)
+    begun = found.places["line"].gather(ordered).to_list()
     rejects = list(rejects_of((judged[number] for number in ordered), begun, data))
     if not rejects:
         _HABITS.pop((layout, dialect), None)

@@ -11,12 +11,13 @@ from benchmarks import report
 from benchmarks.data import Work, prepare
 from benchmarks.errors import BenchError
 from benchmarks.measure import Measured, inherit_orphans, run
-from benchmarks.peers import DEFAULT_PEERS, DIRTY_PEERS, PEERS
-from benchmarks.report import Result
+from benchmarks.peers import DEFAULT_PEERS, DIRTY_PEERS, MANY_PEERS, PEERS
+from benchmarks.report import HOME_TEAM, Result
 from benchmarks.verify import Output, verify
 
 ROOT = Path(__file__).parent.parent
-WORKS = ("many", "big", "dirty", "small")
+DEFAULT_WORKS = ("many", "big", "dirty", "small")
+WORKS = (*DEFAULT_WORKS, "tenfold")
 
 
 def _names(known: tuple[str, ...]) -> object:
@@ -37,12 +38,18 @@ def _names(known: tuple[str, ...]) -> object:
 @click.option(
     "--memory-rounds", default=2, type=click.IntRange(min=0), help="Untimed rounds for memory."
 )
-@click.option("--only", "works", default=",".join(WORKS), callback=_names(WORKS), help="Works.")
+@click.option(
+    "--only",
+    "works",
+    default=",".join(DEFAULT_WORKS),
+    callback=_names(WORKS),
+    help=f"Works: any of {', '.join(WORKS)}.",
+)
 @click.option(
     "--peers",
     default=",".join(DEFAULT_PEERS),
     callback=_names(tuple(PEERS)),
-    help=f"Who, in this order: any of {', '.join(PEERS)}. On dirty files: those that can.",
+    help=f"Who, in this order: any of {', '.join(PEERS)}. Some only take part in one work.",
 )
 @click.option("--scale", default=1.0, type=click.FloatRange(min=0.001), help="TPC-H scale factor.")
 @click.option(
@@ -75,7 +82,7 @@ def main(
     inherit_orphans()
     workers = workers or report.usable_cores()
     facts = report.machine(workers)
-    chosen = [work for work in prepare(data, scale) if work.name in works]
+    chosen = prepare(data, scale, works)
     click.echo(report.machine_line(facts))
     outcome = []
     with tempfile.TemporaryDirectory(prefix="run-", dir=data) as scratch:
@@ -94,6 +101,10 @@ def _able(work: Work, peers: list[str]) -> list[str]:
         return list(DIRTY_PEERS)
     if work.name == "small":
         return [*(peer for peer in peers if peer != "dask"), "stagepipe-again"]
+    if work.name == "many":
+        return [*peers, *MANY_PEERS]
+    if work.name == "tenfold":
+        return [HOME_TEAM]
     return peers
 
 

@@ -8,7 +8,8 @@ order they hold the same records. In the same pass the expected counts and sums 
 bytes with plain Python, so that no peer is its own judge. Copies of these files are the dirty ones:
 in turn a text for a price, a day that there is not, a record cut short, a field too many, and
 letters in a key. The small files are cut from the big one's beginning in the same way, as many as
-there are or as it has records for.
+there are or as it has records for. The tenfold work, ten copies of the
+many files, is only made when it is asked for.
 
 A folder with `complete.json` in it is complete and is used again; one without is made anew.
 """
@@ -17,7 +18,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -33,6 +34,7 @@ FILES_PER_SOURCE = 20
 SMALL_FILES_PER_SOURCE = 500
 SMALL_BYTES = 20_000
 BAD_EVERY = 100
+TIMES = 10
 LAYOUT = 3  # raise it when other code would make other files
 MARKER = "complete.json"
 
@@ -60,8 +62,9 @@ class Work:
     clean: "Work | None" = None
 
 
-def prepare(data: Path, scale: float) -> list[Work]:
-    """The works at this scale factor, their files made where they are not there already."""
+def prepare(data: Path, scale: float, names: Sequence[str]) -> list[Work]:
+    """The works of these names at this scale factor, their files made where they are not there
+    already."""
     folder = (data / f"scale-{scale:g}").resolve()
     expected = _expected_if_complete(folder, scale)
     if expected is None:
@@ -82,7 +85,9 @@ def prepare(data: Path, scale: float) -> list[Work]:
         _mark_complete(folder, scale, expected)
     works = {name: _work(folder / name, expected[name]) for name in expected}
     works["dirty"] = replace(works["dirty"], clean=works["many"])
-    return list(works.values())
+    if "tenfold" in names:
+        works["tenfold"] = _tenfold(folder, works["many"])
+    return [work for name, work in works.items() if name in names]
 
 
 def _work(folder: Path, expected: Expected) -> Work:
@@ -177,6 +182,21 @@ def _spoiled(line: bytes, number: int) -> bytes:
         case 4:
             fields[0] = b"12x4"
     return b",".join(fields)
+
+
+def _tenfold(folder: Path, many: Work) -> Work:
+    """Ten copies of each of the small files; made again unless all are there."""
+    tenfold = folder / "tenfold"
+    if len(list(tenfold.glob("*/*.csv"))) < TIMES * many.files or not (tenfold / MARKER).exists():
+        click.echo(f"copying {TIMES} times {many.bytes / 1e6:.0f} MB", err=True)
+        shutil.rmtree(tenfold, ignore_errors=True)
+        for path in sorted((folder / "many").glob("*/*.csv")):
+            of_source = tenfold / path.parent.name
+            of_source.mkdir(parents=True, exist_ok=True)
+            for number in range(TIMES):
+                shutil.copyfile(path, of_source / f"{path.stem}_{number}.csv")
+        (tenfold / MARKER).touch()
+    return _work(tenfold, Expected(*(TIMES * number for number in astuple(many.expected))))
 
 
 def _small_files(folder: Path, header: bytes, files_per_source: int) -> Iterator[BinaryIO]:

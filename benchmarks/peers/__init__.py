@@ -8,7 +8,9 @@ columns with their types, the dialect, zstd, and how many workers to use.
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks.data import Work
 from benchmarks.peers.stagepipe_pipeline import pipeline_toml
@@ -25,13 +27,19 @@ class Job:
     first: list[str] | None = None
 
 
-def stagepipe(work: Work, folder: Path, workers: int) -> Job:
-    """`stagepipe run`, one stage, with state, spool and output all in the fresh folder."""
+def stagepipe(work: Work, folder: Path, workers: int, **more: Any) -> Job:
+    """`stagepipe run`, one stage, with state, spool and output all in the fresh folder. `more` is
+    what the pipeline has besides."""
     pipeline = folder / "pipeline.toml"
-    pipeline.write_text(pipeline_toml(work))
+    pipeline.write_text(pipeline_toml(work, **more))
     command = [sys.executable, "-m", "stagepipe", "run", str(pipeline)]
     options = ["-j", str(workers), "--fresh", "--json"]
     return Job(work, [*command, *options], folder / "out" / "lineitem")
+
+
+def stagepipe_one(work: Work, folder: Path, workers: int) -> Job:
+    """The same with one worker."""
+    return stagepipe(work, folder, min(workers, 1))
 
 
 def stagepipe_again(work: Work, folder: Path, workers: int) -> Job:
@@ -85,7 +93,10 @@ def _script(module: str, work: Work, output: Path, workers: int, *options: str) 
 PEERS: dict[str, Callable[[Work, Path, int], Job]] = {
     "stagepipe": stagepipe,
     "stagepipe-again": stagepipe_again,
+    "stagepipe-checks": partial(stagepipe, with_checks=True),
     "stagepipe-clean": stagepipe_clean,
+    "stagepipe-one": stagepipe_one,
+    "stagepipe-stages": partial(stagepipe, further_stages=2),
     "duckdb": duckdb,
     "duckdb-rejects": duckdb_rejects,
     "polars": polars,
@@ -96,3 +107,5 @@ PEERS: dict[str, Callable[[Work, Path, int], Job]] = {
 DEFAULT_PEERS = ("stagepipe", "duckdb", "polars", "pyarrow", "dask")
 DIRTY_PEERS = ("stagepipe", "stagepipe-clean", "duckdb-rejects")
 """Those that leave bad records out, and what it costs."""
+MANY_PEERS = ("stagepipe-checks", "stagepipe-one", "stagepipe-stages")
+"""stagepipe with more to do, or with fewer to do it."""

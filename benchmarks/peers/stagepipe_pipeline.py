@@ -1,4 +1,4 @@
-"""The pipeline file of one work."""
+"""The pipeline file of one work, bare or with more to do."""
 
 import json
 from collections.abc import Iterator
@@ -6,13 +6,23 @@ from collections.abc import Iterator
 from benchmarks.data import Work
 from benchmarks.lineitem import COLUMNS
 
+CHECKED = {
+    "l_orderkey": "required = true, min = 1",
+    "l_linenumber": "min = 1, max = 7",
+    "l_extendedprice": "min = 0",
+    "l_returnflag": 'one_of = ["A", "N", "R"]',
+    "l_comment": "max_length = 43",
+}
+"""Checks on five columns, which all records pass."""
 
-def pipeline_toml(work: Work) -> str:
-    """One stage from CSV to a Parquet table, and each folder of files a source of its own."""
-    return "\n".join(_lines(work)) + "\n"
+
+def pipeline_toml(work: Work, *, with_checks: bool = False, further_stages: int = 0) -> str:
+    """From CSV to a Parquet table, each folder of files a source of its own, in one stage. Further
+    ones come before that with the sink: what they read goes through the spool."""
+    return "\n".join(_lines(work, with_checks, further_stages)) + "\n"
 
 
-def _lines(work: Work) -> Iterator[str]:
+def _lines(work: Work, with_checks: bool, further_stages: int) -> Iterator[str]:
     yield "[pipeline]"
     yield 'name = "lineitem"'
     yield 'output = "out"'
@@ -26,7 +36,10 @@ def _lines(work: Work) -> Iterator[str]:
         yield "header = true"
     yield "\n[schema.columns]"
     for column, kind in COLUMNS.items():
-        yield f"{column} = {json.dumps(kind)}"
+        checks = f", {CHECKED[column]}" if with_checks and column in CHECKED else ""
+        yield f"{column} = {{ type = {json.dumps(kind)}{checks} }}"
+    for number in range(further_stages):
+        yield f'\n[[stage]]\nname = "before_{number}"'
     yield "\n[[stage]]"
     yield 'name = "table"'
     yield 'sink = { use = "parquet", path = "lineitem", on_existing = "replace" }'

@@ -120,11 +120,5 @@ def _dialect(found: TableGuess) -> Iterator[str]:
 
 
 def _warnings(found: TableGuess) -> Iterator[str]:
-    first = found.files[0]
     yield from found.notation.doubts
-    if found.dialect.is_header_odd:
-        taken = "taken for one" if found.dialect.header_records else "taken for a record"
-        yield f"the first record of {first} looks like no header, and is {taken}"
-    if found.dialect.has_other_tables:
-        yield f"other tables follow in {first}: each is one reject"
     yield from found.doubts

@@ -25,6 +25,7 @@ from stagepipe.plan.sampling import (
     check_header,
     look_at,
     share_of,
+    told_of,
 )
 
 FILES_OF_A_FOLDER = 20
@@ -76,8 +77,9 @@ class _Looked:
     def table(self) -> Key:
         """What a file shows in any case of how it is written, the names of its columns first."""
         found = self.samples[0].guess
-        names = tuple(sorted(name.strip(" \t") for name in found.header))
-        return names, found.delimiter, found.quote, found.title_lines, found.header_records
+        names = tuple(name.strip(" \t") for name in found.names)
+        names = names if found.is_by_position else tuple(sorted(names))
+        return names, found.delimiter, found.quote, found.skip_lines, found.header_records
 
 
 def guess_pipeline(words: Sequence[str], leave_out: Collection[Identity] = ()) -> PipelineGuess:
@@ -181,7 +183,7 @@ class _Guesser:
             tuple(replace(column, name=column.name.strip(" \t")) for column in columns),
             table.records,
             table.is_all and len(looked) == len(group.files),
-            (*doubts, *notation.doubts, *told, *_told(samples)),
+            (*doubts, *notation.doubts, *told, *told_of(samples)),
         )
 
     def _name(self, wanted: str) -> str:
@@ -210,7 +212,7 @@ def _looked(file: InputFile, share: int) -> _Looked:
     samples = tuple(look_at(each, share) for each in members_of(Path(), file))
     found = _Looked(file, samples)
     for sample in samples:
-        check_header(sample.file.path, sample.guess.header)
+        check_header(sample.file.path, sample.guess)
         if _Looked(file, (sample,)).key != found.key:
             raise InputError(f"the files in {printable(file.path)} are not written in one way")
     return found
@@ -228,7 +230,7 @@ def _with_footer(samples: Sequence[FileSample], *, is_all: bool) -> tuple[FileGu
 
 
 def _table(samples: Sequence[FileSample]) -> TableSample:
-    table = TableSample(samples[0].guess.header)
+    table = TableSample(samples[0].guess.names)
     for sample in samples:
         table.add(sample)
     return table
@@ -304,7 +306,7 @@ def _unlike(variant: Sequence[_Looked], most: Sequence[_Looked]) -> Iterator[str
         yield f"unlike most files here: fields are divided by {mine.delimiter!r}"
     if mine.quote != other.quote:
         yield f"unlike most files here: the quote is {mine.quote!r}"
-    if mine.title_lines != other.title_lines:
+    if mine.skip_lines != other.skip_lines:
         yield "unlike most files here: the header stands on another line"
     if mine.encoding != other.encoding:
         yield f"unlike most files here: the encoding is {mine.encoding}"
@@ -317,34 +319,6 @@ def _unlike(variant: Sequence[_Looked], most: Sequence[_Looked]) -> Iterator[str
         yield "unlike most files here: other escapes or comments"
     if _decided(variant)[0].decimal_comma != _decided(most)[0].decimal_comma:
         yield "unlike most files here: another decimal sign"
-
-
-def _told(samples: Sequence[FileSample]) -> Iterator[str]:
-    """What speaks against the guess of a source, of each kind the first file."""
-    found: dict[str, list[str]] = {}
-    for sample in samples:
-        for text in _told_of(sample):
-            found.setdefault(text, []).append(sample.file.path)
-    for text, paths in found.items():
-        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-        yield f"{printable(paths[0])}{more}: {text}"
-
-
-def _told_of(sample: FileSample) -> Iterator[str]:
-    found = sample.guess
-    if found.title_lines:
-        yield f"lines above the header: {found.title_lines}"
-    if found.is_header_odd and found.header_records:
-        yield "the first record looks like no header, and is taken for one"
-    if not found.header_records:
-        yield "the first record looks like no header, so there is none, and names are made up"
-    if found.header_records > 1:
-        yield f"the header has {found.header_records} lines"
-    if found.has_other_tables:
-        yield "other tables follow: each is one reject"
-    if found.others:
-        yield f"divided by {' or '.join(map(repr, found.others))} the records are even too"
-    yield from sample.doubts
 
 
 def _common(sources: Sequence[SourceGuess]) -> tuple[ColumnGuess, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from stagepipe.plan.sampling import (
     checked,
     look_at,
     share_of,
+    told_of,
 )
 
 
@@ -48,15 +49,15 @@ def guess_table(files: Sequence[str]) -> TableGuess:
     share = share_of(len(inputs))
     first: FileSample | None = None
     footers: set[int] = set()
-    doubts: list[str] = []
+    samples: list[FileSample] = []
     for file in inputs:
         sample = look_at(file, share)
         if first is not None:
             sample = adapted(sample, first.guess)
-        doubts += [f"{printable(file.path)}: {doubt}" for doubt in sample.doubts]
+        samples.append(replace(sample, pieces=()))
         if first is None:
-            check_header(file.path, sample.guess.header)
-            first, table = sample, TableSample(sample.guess.header)
+            check_header(file.path, sample.guess)
+            first, table = sample, TableSample(sample.guess.names)
         elif difference := difference_of(sample.guess, first.guess):
             raise InputError(
                 f"{printable(file.path)} does not fit {printable(inputs[0].path)}: {difference}",
@@ -68,15 +69,20 @@ def guess_table(files: Sequence[str]) -> TableGuess:
     notation, columns = decide(table.evidence)
     return TableGuess(
         tuple(files),
-        # A line too many that is left out would be a record lost in silence.
+        # A line too many that is left out would be a record lost.
         first.guess if len(footers) == 1 else replace(first.guess, footer_lines=0),
         notation,
         columns,
         table.records,
         table.is_all,
         table.is_beginning,
-        tuple(doubts),
+        (*told_of(samples), *_footers_told(footers)),
     )
+
+
+def _footers_told(footers: Collection[int]) -> Iterator[str]:
+    if len(footers) > 1:
+        yield "not all files have as long a footer, so none is taken off: each line is a record"
 
 
 def difference_of(found: FileGuess, first: FileGuess) -> str | None:
@@ -95,7 +101,7 @@ def difference_of(found: FileGuess, first: FileGuess) -> str | None:
 _SURROUNDINGS = {
     "quote": "the quote",
     "encoding": "the encoding",
-    "title_lines": "the number of lines above the header",
+    "skip_lines": "the number of lines above the header",
     "header_records": "the number of lines that the header has",
     "escape": "the escape",
     "comment": "how comments begin",
@@ -104,7 +110,10 @@ _SURROUNDINGS = {
 
 
 def _difference_of_headers(found: FileGuess, first: FileGuess) -> str | None:
-    if sorted(found.header) == sorted(first.header):
+    is_same = sorted(found.header) == sorted(first.header)
+    if is_same and found.header != first.header and first.is_by_position:
+        return "its columns stand in another order, and not each one has a name of its own"
+    if is_same:
         # A header of one field does not tell by what fields are divided.
         if found.delimiter == first.delimiter or len(first.header) == 1:
             return None

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from stagepipe.declare import guess
-from stagepipe.declare.guess.dialect import SURE_SHARE, looks_like_footer
+from stagepipe.declare.guess.dialect import SURE_SHARE
+from stagepipe.declare.guess.doubts import quoted
+from stagepipe.declare.guess.files import COMMENTS
 from stagepipe.declare.sources import MAX_INFLATION
 from stagepipe.errors import InputError
 from stagepipe.kinds import other_kind
@@ -77,13 +79,14 @@ class TableSample:
 
     def add(self, sample: FileSample) -> None:
         """Look at the records of a file; the order of its columns may be another one."""
-        header = [name.strip(" \t") for name in sample.guess.header]
-        order = [header.index(each.name.strip(" \t")) for each in self.evidence]
+        names = [name.strip(" \t") for name in sample.guess.names]
+        order = [names.index(each.name.strip(" \t")) for each in self.evidence]
+        width = len(sample.guess.header)
         self.is_all &= sample.is_whole
         self.is_beginning &= len(sample.pieces) == 1
         for batch in sample.batches():
             self.records += len(batch)
-            columns = list(zip(*(row for row in batch if len(row) == len(header)), strict=True))
+            columns = list(zip(*(row for row in batch if len(row) == width), strict=True))
             for position, column in zip(order, self.evidence, strict=True):
                 if columns:
                     column.add(columns[position])
@@ -101,10 +104,13 @@ def look_at(file: InputFile, share: int) -> FileSample:
     encoding = guess.guess_encoding([_whole_lines(raw, number) for number in range(len(raw))])
     texts = [guess.text_of(piece, encoding.name) for piece in raw]
     found = _guess_file(file.path, texts[0], is_whole)
+    if any(guess.has_marked_records(text, found) for text in texts[1:]):
+        found = _guess_file(file.path, texts[0], is_whole, comments=())
     found = replace(found, encoding=encoding.name)
     doubts = [encoding.doubt] if encoding.doubt else []
     doubts += _nul_told(printable(file.path), texts[0], found)
     doubts += _packed_told(file, is_whole)
+    doubts += guess.doubts_of(found, texts[0], is_whole=is_whole)
     if found.has_other_tables:
         end = guess.first_table_end(texts[0], found)
         texts, is_to_end = [texts[0][:end]], [True]
@@ -159,19 +165,21 @@ def _without_footer(
     if is_only:
         records = records[found.header_records :]
     text = last.text.rstrip("\r\n")
-    lines = text[-(2**16) :].splitlines()
-    number = guess.footer_lines(records[-10:], [line for line in lines if line][-10:])
-    if number and number < len(records):
+    width = len(found.header)
+    lines = [line for line in text[-(2**16) :].splitlines() if line][-10:]
+    number = guess.footer_lines(records, lines, width, is_all=is_only)
+    if number:
         told = f"its last {'line looks' if number == 1 else f'{number} lines look'} like a footer"
-        shown = found.delimiter.join(records[-1])[:60]
+        shown = quoted(lines[-number:])
         for _ in range(number):
             text = text[: max(text.rfind("\n"), text.rfind("\r"))].rstrip("\r\n")
         end = last.text[len(text) : len(text) + 2]
         piece = Piece(text + end[: 2 if end == "\r\n" else 1], True)
-        return piece, replace(found, footer_lines=number), [f"{told}: {shown!r}"]
-    if len(records) > 1 and looks_like_footer(records[-1], len(found.header)):
-        shown = found.delimiter.join(records[-1])[:60]
-        return last, found, [f"its last record looks like a total or a footer: {shown!r}"]
+        return piece, replace(found, footer_lines=number), [f"{told}: {shown}"]
+    if len(records) > 1 and guess.looks_like_footer(records[-1], width):
+        shown = quoted([found.delimiter.join(records[-1])])
+        told = "its last record looks like a total or a footer, and is kept"
+        return last, found, [f"{told}: {shown}"]
     return last, found, []
 
 
@@ -181,7 +189,8 @@ def _packed_told(file: InputFile, is_whole: bool) -> Iterator[str]:
 
 
 def _records(piece: Piece, found: guess.FileGuess, skip: int = 0) -> Iterator[list[str]]:
-    return guess.records(piece.text, found.marks, is_whole=piece.is_to_end, skip=skip)
+    width = len(found.header)
+    return guess.records(piece.text, found.marks, is_whole=piece.is_to_end, skip=skip, width=width)
 
 
 def _is_even(piece: Piece, found: guess.FileGuess) -> bool:
@@ -258,13 +267,16 @@ def _nul_told(name: str, text: str, found: guess.FileGuess) -> Iterator[str]:
         yield f"it has NUL bytes in its values ({nul:,} seen): they are kept"
 
 
-def _guess_file(file: str, text: str, is_whole: bool) -> guess.FileGuess:
+def _guess_file(
+    file: str, text: str, is_whole: bool, comments: Sequence[str] = COMMENTS
+) -> guess.FileGuess:
     try:
-        found = guess.guess_file(text, is_whole=is_whole)
+        found = guess.guess_file(text, is_whole=is_whole, comments=comments)
     except ValueError as error:
         raise InputError(
             f"it cannot be told how {printable(file)} is divided into fields: {error}",
-            "mend the file, or write a pipeline file",
+            "write a pipeline file, in which [source.csv] says what is left out (delimiter, "
+            "skip_lines, comment), or mend the file",
         ) from None
     if found is None:
         what = "it holds blank lines only" if text else "it is empty"
@@ -272,17 +284,33 @@ def _guess_file(file: str, text: str, is_whole: bool) -> guess.FileGuess:
     return found
 
 
-def check_header(file: str, header: Sequence[str]) -> None:
-    """Raise InputError for names that no table can have."""
-    hint = "mend the header: each column needs a name of its own"
-    names = [name.strip(" \t") for name in header]
-    for position, name in enumerate(names, 1):
+def check_header(file: str, found: guess.FileGuess) -> None:
+    """Raise InputError for a header that cannot be read, or names so few of its columns that it may
+    be a title, or a record."""
+    for name in found.header:
         if not guess.is_utf8(name):
             raise InputError(
-                f"the header of {printable(file)} is not UTF-8: {printable(name)!r}",
+                f"the header of {printable(file)} is not UTF-8: {printable(name.strip())!r}",
                 "write a pipeline file, with the encoding in [source.csv]",
             )
-        if not name:
-            raise InputError(f"column {position} of {printable(file)} has no name", hint)
-        if names.index(name) < position - 1:
-            raise InputError(f"the header of {printable(file)} names column {name!r} twice", hint)
+    named, columns = sum(bool(name.strip(" \t")) for name in found.names_in_file), len(found.names)
+    if 2 * named < columns:
+        raise InputError(
+            f"the first record of {printable(file)} names {named} of {columns} columns: "
+            f"{quoted([found.delimiter.join(found.header)])}",
+            "write a pipeline file: in [source.csv], skip_lines goes over titles above a header; "
+            "with header = false the columns stand in [schema.columns] in the file's order, and "
+            "the first record is one",
+        )
+
+
+def told_of(samples: Iterable[FileSample]) -> Iterator[str]:
+    """What is said of files, of each kind the first one."""
+    found: dict[str, tuple[str, int]] = {}
+    for sample in samples:
+        for doubt in sample.doubts:
+            kind = doubt.partition(":")[0]
+            first, times = found.get(kind, (f"{printable(sample.file.path)}: {doubt}", 0))
+            found[kind] = first, times + 1
+    for first, times in found.values():
+        yield f"{first} (and in {times - 1:,} more)" if times > 1 else first

@@ -9,14 +9,17 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from stagepipe.declare.guess.columns import BLANKS, is_odd
-from stagepipe.declare.guess.records import Marks, numbered_records, records
+from stagepipe.declare.guess.columns import BLANKS, Evidence, is_odd
+from stagepipe.declare.guess.records import Marks, lines_of, numbered_records, records
 
 DELIMITERS = (",", ";", "\t", "|")
 """What may stand between two fields, in the order in which it is tried."""
 
-RARE_DELIMITERS = ("\x1f", "\x01", "^", "~", ":", " ")
+RARE_DELIMITERS = ("::", "§", "¦", "\x1f", "\x01", "^", "~", ":", " ")
 """What is tried when none of those divides anything; it has to divide more, and all records."""
+
+DOUBLED = "||"
+"""What is tried before all others, by which every second field would be void."""
 
 SAMPLED_RECORDS = 1000
 """So many records tell the delimiter."""
@@ -30,18 +33,13 @@ ONE_COLUMN = 2**20
 TITLE_RECORDS = 20
 """At most so many records stand above a header."""
 
-FOOTER = re.compile(
-    r"(?i)\W*(?:(?:grand )?(?:total|totals|sum|summe|gesamt|insgesamt|saldo)\b"
-    r"|end of (?:file|data|report)\b|dateiende\b|eof\W*$"
-    r"|(?:records|rows|lines|anzahl|zeilen)\s*:|[0-9]+ (?:records|rows|lines|zeilen)\b)"
-)
-
 
 @dataclass(frozen=True, slots=True)
 class FileGuess:
     """How a file is written, its header, and whether that looks like a record. `title_lines` stand
-    above the header, which is made of `header_records`; without one the columns are numbered.
-    `others` are delimiters by which the file could be divided too."""
+    above the header, which is made of `header_records` and ends on the line `header_end`; without
+    one the columns are numbered. `has_void_end` says that each record ends with a delimiter, behind
+    which no column is. `others` are delimiters by which the file could be divided too."""
 
     delimiter: str
     header: tuple[str, ...]
@@ -52,6 +50,8 @@ class FileGuess:
     escape: str = ""
     comment: str = ""
     header_records: int = 1
+    header_end: int = 0
+    has_void_end: bool = False
     encoding: str = "utf-8"
     footer_lines: int = 0
     has_other_tables: bool = False
@@ -62,16 +62,39 @@ class FileGuess:
         return Marks(self.delimiter, self.quote, self.escape, self.comment)
 
     @property
+    def is_by_position(self) -> bool:
+        """Whether the header does not name each column, once: it is gone over, and the columns
+        stand in the schema in the file's order."""
+        named = [name.strip(BLANKS) for name in self.names_in_file]
+        return len(set(named)) < len(named) or "" in named
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A name for each column: that in the header, or one of its own."""
+        return _own_names(self.names_in_file) if self.is_by_position else self.names_in_file
+
+    @property
+    def names_in_file(self) -> tuple[str, ...]:
+        """What the header has for each column, be it nothing."""
+        return self.header[:-1] if self.has_void_end else self.header
+
+    @property
+    def skip_lines(self) -> int:
+        """How many lines stand above what is read."""
+        return self.header_end if self.is_by_position else self.title_lines
+
+    @property
     def keys(self) -> dict[str, Any]:
         """What has to be declared, as keys of `[source.csv]`."""
         header = {0: False, 1: True}.get(self.header_records, self.header_records)
+        header = False if self.is_by_position else header
         return {
             **({} if self.encoding == "utf-8" else {"encoding": self.encoding}),
             "delimiter": self.delimiter,
             **({} if self.quote == '"' else {"quote": self.quote}),
             **({"escape": self.escape} if self.escape else {}),
             **({"comment": self.comment} if self.comment else {}),
-            **({"skip_lines": self.title_lines} if self.title_lines else {}),
+            **({"skip_lines": self.skip_lines} if self.skip_lines else {}),
             **({} if header is True else {"header": header}),
             **({"skip_footer": self.footer_lines} if self.footer_lines else {}),
             **({"tables": "first"} if self.has_other_tables else {}),
@@ -83,6 +106,24 @@ class FileGuess:
         return islice(skipped, self.header_records, None)
 
 
+def _own_names(header: Sequence[str]) -> tuple[str, ...]:
+    """The names, with a number behind those that stand there a second time and in the place of
+    those that are missing."""
+    taken = {name.strip(BLANKS) for name in header}
+    names: list[str] = []
+    for position, raw in enumerate(header, 1):
+        name = raw.strip(BLANKS)
+        if not name or name in names:
+            base = name or "column"
+            number = position if not name else 2
+            while f"{base}_{number}" in taken:
+                number += 1
+            name = f"{base}_{number}"
+            taken.add(name)
+        names.append(name)
+    return tuple(names)
+
+
 def guess_dialect(text: str, *, is_whole: bool) -> FileGuess | None:
     """The delimiter, the quote and the header; None where there is no record at all.
 
@@ -91,6 +132,8 @@ def guess_dialect(text: str, *, is_whole: bool) -> FileGuess | None:
     has one column, unless it is a title above a header. Raises ValueError when the first record is
     divided, the records otherwise, and there is no header further down.
     """
+    if doubled := _by_doubled(text, is_whole=is_whole):
+        return doubled
     best: tuple[bool, int, bool, float] | None = None
     found: FileGuess | None = None
     divided: list[str] = []
@@ -157,9 +200,23 @@ def _by_rare(text: str, *, is_whole: bool) -> FileGuess | None:
     return None
 
 
+def _by_doubled(text: str, *, is_whole: bool) -> FileGuess | None:
+    """The file by a doubled delimiter, where the single one stands nowhere by itself."""
+    if DOUBLED not in text:
+        return None
+    rows = _first_records(text, DOUBLED, '"', is_whole=is_whole)
+    width = len(rows[0]) if rows else 0
+    is_even = width > 1 and len(rows) > 1 and all(len(row) == width for row in rows)
+    if not is_even or not all(rows[0]) or any(DOUBLED[0] in name for name in rows[0]):
+        return None
+    return FileGuess(DOUBLED, tuple(rows[0]), is_odd(rows[0]))
+
+
 def _below_title(text: str, *, is_whole: bool) -> FileGuess | None:
     """The file without lines above its header, where most records from some record on have as many
-    fields as that one, and those above have others."""
+    fields as that one, and those above have others. Texts may have delimiters in them: a title is
+    told by a blank line below it, by several lines of which it is made above three columns or more,
+    or by a header unlike the records below it."""
     best: FileGuess | None = None
     for delimiter in DELIMITERS:
         counts: list[int] = []
@@ -179,17 +236,39 @@ def _below_title(text: str, *, is_whole: bool) -> FileGuess | None:
         if times <= SURE_SHARE * (len(counts) - row):
             continue
         skip = lines[row - 1]
-        header = next(records(text, Marks(delimiter), is_whole=True, skip=skip))
+        header, *others = islice(
+            records(text, Marks(delimiter), is_whole=True, skip=skip), SAMPLED_RECORDS
+        )
+        is_apart = _has_blank_line(text, skip) or (row > 1 and width > 2)
+        if not is_apart and not is_headed([header, *others]):
+            continue
         if is_odd(header) or (best is not None and len(best.header) >= len(header)):
             continue
         best = FileGuess(delimiter, tuple(header), is_header_odd=False, title_lines=skip)
     return best
 
 
-def looks_like_footer(record: Sequence[str], width: int) -> bool:
-    """Whether a file's last record looks like none: it has fewer fields, or speaks of a total."""
-    filled = [field for field in record if field.strip(BLANKS)]
-    return len(record) < width or bool(filled and FOOTER.match(filled[0]))
+def _has_blank_line(text: str, lines: int) -> bool:
+    """Whether a line stands behind so many others that has nothing in it."""
+    return any(not line.strip() for line in islice(lines_of(text), lines + 1))
+
+
+def is_headed(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first of the rows is text where the others are of a type."""
+    pairs = zip(kinds_of(rows[1:]), kinds_of(rows[:1]), strict=False)
+    typed = [of_first for kind, of_first in pairs if kind is not None]
+    return bool(typed) and not any(typed)
+
+
+def kinds_of(rows: Sequence[Sequence[str]]) -> list[str | None]:
+    """The type of each column; None for text."""
+    width = max(map(len, rows), default=0)
+    kinds: list[str | None] = []
+    for column in range(width):
+        evidence = Evidence("")
+        evidence.add(row[column] for row in rows if len(row) == width)
+        kinds.append(next((reading.type for reading in evidence.readings()), None))
+    return kinds
 
 
 def _absent_from(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What stands in a file besides its records, and how its header is made: guessed from its text."""
+"""What stands in a file besides its records: guessed from its text."""
 
 from __future__ import annotations
 
@@ -7,32 +7,28 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate, islice
 
-from stagepipe.declare.guess.columns import BLANKS, Evidence
+from stagepipe.declare.guess.columns import BLANKS
 from stagepipe.declare.guess.dialect import (
-    FOOTER,
     SAMPLED_RECORDS,
-    TITLE_RECORDS,
     FileGuess,
     guess_dialect,
+    is_headed,
+    kinds_of,
 )
-from stagepipe.declare.guess.records import (
-    lines_of,
-    numbered_records,
-    records,
-    with_blank_lines,
-)
+from stagepipe.declare.guess.headers import with_header
+from stagepipe.declare.guess.records import lines_of, records, width_of, with_blank_lines
 
 COMMENTS = ("#", "//", "--")
-HEADER_RECORDS = 3
-FOOTER_LINES = 5
 _VOID = r"[ \t,;|]*"
 """What a line between tables has in it, where the delimiter is not known yet."""
 
 
-def guess_file(text: str, *, is_whole: bool) -> FileGuess | None:
+def guess_file(
+    text: str, *, is_whole: bool, comments: Sequence[str] = COMMENTS
+) -> FileGuess | None:
     """How a file is written whose text begins like this; None where there is no record at all.
-    Raises ValueError where it cannot be told."""
-    found = _of_first_table(text) or _with_comments(text, is_whole=is_whole)
+    `comments` are what comments may begin with. Raises ValueError where it cannot be told."""
+    found = _of_first_table(text) or _with_comments(text, comments, is_whole=is_whole)
     if found is None:
         found = _with_escape(text, is_whole=is_whole)
     if found is None:
@@ -41,7 +37,7 @@ def guess_file(text: str, *, is_whole: bool) -> FileGuess | None:
     if end is not None:
         found = replace(found, has_other_tables=True)
         text, is_whole = text[:end], True
-    return _with_header(found, text, is_whole=is_whole)
+    return with_header(found, text, is_whole=is_whole)
 
 
 def _of_first_table(text: str) -> FileGuess | None:
@@ -57,23 +53,16 @@ def _of_first_table(text: str) -> FileGuess | None:
         if found is None:
             continue
         rows = [found.header, *islice(found.data_records(block, is_whole=True), SAMPLED_RECORDS)]
-        if len(found.header) < 2 or len(rows) < 2 or not _is_headed(rows):
+        if len(found.header) < 2 or len(rows) < 2 or not is_headed(rows):
             return None
         return found if first_table_end(text, found) == void.end() else None
     return None
 
 
-def _is_headed(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first of the rows is text where the others are of a type."""
-    pairs = zip(_kinds(rows[1:]), _kinds(rows[:1]), strict=False)
-    typed = [of_first for kind, of_first in pairs if kind is not None]
-    return bool(typed) and not any(typed)
-
-
-def _with_comments(text: str, *, is_whole: bool) -> FileGuess | None:
-    """The guess where lines that begin alike are no records, most of them by their number of
-    fields."""
-    for mark in COMMENTS:
+def _with_comments(text: str, marks: Sequence[str], *, is_whole: bool) -> FileGuess | None:
+    """The guess where lines that begin alike are no records: none below the header has as many
+    fields, and above it stand others at most."""
+    for mark in marks:
         lines = list(lines_of(text))
         marked = [line.rstrip("\r\n") for line in lines if line.startswith(mark)]
         if not marked or len(marked) == len(lines):
@@ -85,11 +74,32 @@ def _with_comments(text: str, *, is_whole: bool) -> FileGuess | None:
             continue
         if found is None or len(found.header) < 2 or found.is_header_odd:
             continue
-        fields = [next(records(line, found.marks, is_whole=True), [""]) for line in marked]
-        odd = sum(len(each) != len(found.header) for each in fields)
-        if 2 * odd > len(marked):
-            return replace(found, comment=mark, title_lines=_lines_above(lines, mark, found))
+        title_lines = _lines_above(lines, mark, found)
+        commented = replace(found, comment=mark, title_lines=title_lines)
+        odd = sum(width_of(line, found.marks) != len(found.header) for line in marked)
+        header = next(n for n, line in enumerate(lines) if n >= title_lines and _is_own(line, mark))
+        if 2 * odd > len(marked) and not has_marked_records("".join(lines[header:]), commented):
+            return commented
     return None
+
+
+def _is_own(line: str, mark: str) -> bool:
+    """Whether a line is neither blank nor a comment."""
+    return bool(line.strip("\r\n")) and not line.startswith(mark)
+
+
+def has_marked_records(text: str, found: FileGuess) -> bool:
+    """Whether a line that would be a comment has as many fields as the header: it may be a
+    record."""
+    comments = comment_lines(text, found)
+    return any(width_of(line, found.marks) == len(found.header) for line in comments)
+
+
+def comment_lines(text: str, found: FileGuess) -> list[str]:
+    """The lines that begin as comments do."""
+    if not found.comment:
+        return []
+    return [line.rstrip("\r\n") for line in lines_of(text) if line.startswith(found.comment)]
 
 
 def _lines_above(lines: Sequence[str], mark: str, found: FileGuess) -> int:
@@ -142,70 +152,6 @@ def _even_share(found: FileGuess, text: str, *, is_whole: bool) -> float:
     return sum(len(row) == len(found.header) for row in rows) / len(rows) if rows else 1.0
 
 
-def _with_header(found: FileGuess, text: str, *, is_whole: bool) -> FileGuess:
-    """The guess with the header's records: none where the first looks like the others, more than
-    one where it takes these to name each column, once."""
-    first = records(text, found.marks, is_whole=is_whole, skip=found.title_lines)
-    rows = list(islice(first, SAMPLED_RECORDS))
-    if len(rows) > 1 and found.is_header_odd and _is_record(rows):
-        names = tuple(f"column_{number}" for number in range(1, len(rows[0]) + 1))
-        return replace(found, header=names, header_records=0)
-    if titles := _padded_titles(rows):
-        lines = [number for number, _ in numbered_records(text, found.marks, found.title_lines)]
-        header = tuple(rows[titles])
-        return replace(found, header=header, title_lines=lines[titles - 1], is_header_odd=False)
-    for number in range(1, min(HEADER_RECORDS, len(rows) - 1) + 1):
-        width = len(found.header)
-        if any(len(row) != width for row in rows[:number]):
-            break
-        names = tuple(
-            " ".join(filter(None, (part.strip(BLANKS) for part in parts)))
-            for parts in zip(*rows[:number], strict=True)
-        )
-        if number > 1 and _kinds(rows[number - 1 : number]).count(None) < width:
-            break
-        if all(names) and len(set(names)) == width:
-            return found if number == 1 else replace(found, header=names, header_records=number)
-    return found
-
-
-def _padded_titles(rows: Sequence[Sequence[str]]) -> int:
-    """How many of the first rows are titles that a spreadsheet filled up to the width of all: each
-    with one text at most, above a row that names each column once by itself."""
-    width = len(rows[0]) if rows else 0
-    for number, row in enumerate(rows[: TITLE_RECORDS + 1]):
-        filled = [field.strip(BLANKS) for field in row if field.strip(BLANKS)]
-        if len(row) != width or width < 2:
-            return 0
-        if len(filled) > 1:
-            is_header = len(set(filled)) == width and not any(_kinds([row]))
-            return number if is_header else 0
-    return 0
-
-
-def _is_record(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first of the rows has values where the others have values of a type. Years, one
-    after the other, are names."""
-    first, *others = rows
-    years = [int(name) for name in first if re.fullmatch("(?:19|20)[0-9][0-9]", name)]
-    if len(years) == len(first) > 1 and years == list(range(years[0], years[0] + len(years))):
-        return False
-    together = zip(_kinds(others), _kinds(rows), strict=True)
-    typed = [with_first for kind, with_first in together if kind is not None]
-    return bool(typed) and None not in typed
-
-
-def _kinds(rows: Sequence[Sequence[str]]) -> list[str | None]:
-    """The type of each column; None for text."""
-    width = max(map(len, rows), default=0)
-    kinds: list[str | None] = []
-    for column in range(width):
-        evidence = Evidence("")
-        evidence.add(row[column] for row in rows if len(row) == width)
-        kinds.append(next((reading.type for reading in evidence.readings()), None))
-    return kinds
-
-
 def first_table_end(text: str, found: FileGuess) -> int | None:
     """Where the first of several tables ends: at a void line below which lines stand that are no
     records of it, but a header again or other columns. None where there is one table only. A void
@@ -246,8 +192,8 @@ def _is_other_table(
         return True
     if len(filled[0]) != width or not all(field.strip(BLANKS) for field in filled[0]):
         return False
-    pairs = zip(_kinds([row for row in own if len(row) == width]), filled[0], strict=False)
-    typed = [_kinds([[field]])[0] for kind, field in pairs if kind is not None]
+    pairs = zip(kinds_of([row for row in own if len(row) == width]), filled[0], strict=False)
+    typed = [kinds_of([[field]])[0] for kind, field in pairs if kind is not None]
     return bool(typed) and not any(typed)
 
 
@@ -257,19 +203,6 @@ def _without_void_end(row: Sequence[str], width: int) -> Sequence[str]:
         return row
     last = max((n for n, field in enumerate(row, 1) if field.strip(BLANKS)), default=0)
     return row[:last]
-
-
-def footer_lines(rows: Sequence[Sequence[str]], lines: Sequence[str]) -> int:
-    """How many of a file's last lines are no records, but say so: `Total`, `end of file`. `rows`
-    are its last records, `lines` its last lines that are not blank."""
-    number = 0
-    for row, line in zip(reversed(rows), reversed(lines), strict=False):
-        filled = [field for field in row if field.strip(BLANKS)]
-        is_line = bool(filled) and filled[0].strip(BLANKS) in line
-        if not is_line or not FOOTER.match(filled[0]) or number == FOOTER_LINES:
-            break
-        number += 1
-    return number
 
 
 def has_void_line(text: str, delimiter: str) -> bool:

@@ -1,13 +1,25 @@
-"""The records of a text and their fields, by the rules of Python's csv module."""
+"""The records of a text and their fields, by the rules of Python's csv module.
+
+A quote that nothing closes costs its record and no more where the lines below look like records
+again: reading goes on there by the rule of the reader (`stagepipe.builtin.csv.resuming`), or what
+stands behind the quote would not be seen, and its columns be guessed from the rest.
+"""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 BOM = b"\xef\xbb\xbf"
+LOOK_AHEAD = 10
+"""From a line on which so many have the header's width, or all up to the end, reading goes on."""
+
+EVIDENCE = 6
+"""So many delimiters in the right places these have to have."""
+
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 
 
@@ -20,6 +32,17 @@ class Marks:
     quote: str = '"'
     escape: str = ""
     comment: str = ""
+
+
+class Record(NamedTuple):
+    """A record, and the number of lines up to its end. One that is not closed has a quote that
+    nothing closes, which opens on the line `opened` (from 1); where reading goes on behind it, it
+    has one field, and is none of the table's."""
+
+    lines: int
+    fields: list[str]
+    opened: int | None = None
+    is_resumed: bool = False
 
 
 def text_of(data: bytes, encoding: str = "utf-8") -> str:
@@ -35,31 +58,59 @@ def lines_of(text: str) -> Iterator[str]:
     return (found[0] for found in _LINE.finditer(text))
 
 
-def numbered_records(text: str, marks: Marks, skip: int = 0) -> Iterator[tuple[int, list[str]]]:
+def numbered_records(
+    text: str, marks: Marks, skip: int = 0, width: int = 0
+) -> Iterator[tuple[int, list[str]]]:
     """The records with fields, after so many lines to `skip`, each with the number of lines up to
-    its end."""
-    return ((number, fields) for number, fields in with_blank_lines(text, marks, skip) if fields)
+    its end. They should have `width` fields, or as many as the first one."""
+    found = with_blank_lines(text, marks, skip, width)
+    return ((number, fields) for number, fields in found if fields)
 
 
-def with_blank_lines(text: str, marks: Marks, skip: int = 0) -> Iterator[tuple[int, list[str]]]:
+def with_blank_lines(
+    text: str, marks: Marks, skip: int = 0, width: int = 0
+) -> Iterator[tuple[int, list[str]]]:
     """The same, and between them each blank line, without fields."""
-    lines = _Lines(text, marks.comment)
-    for _ in range(skip):
-        next(lines, None)
+    return ((record.lines, record.fields) for record in read(text, marks, skip, width))
+
+
+def unclosed(text: str, marks: Marks, skip: int = 0, width: int = 0) -> list[Record]:
+    """The records in which a quote opens that nothing closes."""
+    if not marks.quote or marks.quote not in text:
+        return []
+    return [record for record in read(text, marks, skip, width) if record.opened is not None]
+
+
+def read(text: str, marks: Marks, skip: int = 0, width: int = 0) -> Iterator[Record]:
+    """All records and blank lines."""
+    lines = _Lines(list(lines_of(text)), marks.comment, skip)
     reader = _reader(lines, marks)
     while True:
         lines.is_at_start = True
-        fields = next(reader, None)
+        start, fields = lines.number, next(reader, None)
         if fields is None:
             return
-        yield lines.number, fields
+        if not lines.is_open:
+            yield Record(lines.number, fields)
+            width = width or len(fields)
+            continue
+        opened = lines.number - max(sum(1 for _ in lines_of(fields[-1])), 1)
+        again = _resumes_at(lines.all, opened + 1, width, marks)
+        if again is None:
+            yield Record(lines.number, fields, opened + 1)
+            return
+        yield Record(again, ["".join(lines.all[start:again])], opened + 1, is_resumed=True)
+        lines = _Lines(lines.all, marks.comment, again)
+        reader = _reader(lines, marks)
 
 
-def records(text: str, marks: Marks, *, is_whole: bool, skip: int = 0) -> Iterator[list[str]]:
+def records(
+    text: str, marks: Marks, *, is_whole: bool, skip: int = 0, width: int = 0
+) -> Iterator[list[str]]:
     """The records with fields, header first. Where the text does not go to the end of the file, its
     last record may be cut off and is left out."""
     held: list[str] = []
-    for _, fields in numbered_records(text, marks, skip):
+    for _, fields in numbered_records(text, marks, skip, width):
         if held:
             yield held
         held = fields
@@ -67,32 +118,77 @@ def records(text: str, marks: Marks, *, is_whole: bool, skip: int = 0) -> Iterat
         yield held
 
 
-class _Lines:
-    """The lines of a text without the comments between its records."""
+def width_of(line: str, marks: Marks) -> int:
+    """How many fields the record has that a line is; 0 where it is none by itself."""
+    lines = _Lines([line.rstrip("\r\n")], "")
+    fields = next(_reader(lines, marks), [])
+    return 0 if lines.is_open else len(fields)
 
-    def __init__(self, text: str, comment: str) -> None:
-        self._lines, self._comment = lines_of(text), comment
-        self.number = 0
-        self.is_at_start = False
+
+def _resumes_at(lines: Sequence[str], start: int, width: int, marks: Marks) -> int | None:
+    """How many lines stand above the one on which reading goes on; None where nothing tells."""
+    if width < 2:
+        return None
+    first, run = 0, 0
+    for number, line in enumerate(lines[start:], start):
+        if not line.strip("\r\n") or (marks.comment and line.startswith(marks.comment)):
+            continue
+        if width_of(line, marks) != width:
+            run = 0
+            continue
+        first = number if run == 0 else first
+        run += 1
+        if run == LOOK_AHEAD:
+            return first
+    return first if run * (width - 1) >= EVIDENCE else None
+
+
+class _Lines:
+    """The lines of a text without the comments between its records. `is_open` says that they ended
+    within a record."""
+
+    def __init__(self, lines: Sequence[str], comment: str, skip: int = 0) -> None:
+        self.all, self._comment = lines, comment
+        self.number = min(skip, len(lines))
+        self.is_at_start = True
+        self.is_open = False
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        line = next(self._lines)
-        self.number += 1
+        line = self._next()
         while self.is_at_start and self._comment and line.startswith(self._comment):
-            line = next(self._lines)
-            self.number += 1
+            line = self._next()
         self.is_at_start = False
         return line
+
+    def _next(self) -> str:
+        if self.number == len(self.all):
+            self.is_open = not self.is_at_start
+            raise StopIteration
+        self.number += 1
+        return self.all[self.number - 1]
+
+
+SUBSTITUTE = "\ue0ff"
+"""Stands for a delimiter of several characters, which the csv module does not know."""
 
 
 def _reader(lines: Iterator[str], marks: Marks) -> Iterator[list[str]]:
     csv.field_size_limit(2**31 - 1)
     escape = marks.escape or None
+    if len(marks.delimiter) > 1:
+        return _by_substitute(lines, marks)
     if not marks.quote:
         return csv.reader(
             lines, delimiter=marks.delimiter, escapechar=escape, quoting=csv.QUOTE_NONE
         )
     return csv.reader(lines, delimiter=marks.delimiter, quotechar=marks.quote, escapechar=escape)
+
+
+def _by_substitute(lines: Iterator[str], marks: Marks) -> Iterator[list[str]]:
+    replaced = (line.replace(marks.delimiter, SUBSTITUTE) for line in lines)
+    other = Marks(SUBSTITUTE, marks.quote, marks.escape, marks.comment)
+    for fields in _reader(replaced, other):
+        yield [field.replace(SUBSTITUTE, marks.delimiter) for field in fields]

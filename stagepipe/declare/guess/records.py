@@ -11,6 +11,7 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 BOM = b"\xef\xbb\xbf"
@@ -83,24 +84,25 @@ def unclosed(text: str, marks: Marks, skip: int = 0, width: int = 0) -> list[Rec
 
 def read(text: str, marks: Marks, skip: int = 0, width: int = 0) -> Iterator[Record]:
     """All records and blank lines."""
-    lines = _Lines(list(lines_of(text)), marks.comment, skip)
+    lines = _Lines(islice(lines_of(text), skip, None), marks.comment, skip)
     reader = _reader(lines, marks)
     while True:
-        lines.is_at_start = True
-        start, fields = lines.number, next(reader, None)
+        lines.begin()
+        fields = next(reader, None)
         if fields is None:
             return
         if not lines.is_open:
             yield Record(lines.number, fields)
             width = width or len(fields)
             continue
-        opened = lines.number - max(sum(1 for _ in lines_of(fields[-1])), 1)
-        again = _resumes_at(lines.all, opened + 1, width, marks)
+        start, held = lines.number - len(lines.held), lines.held
+        opened = len(held) - max(sum(1 for _ in lines_of(fields[-1])), 1) + 1
+        again = _resumes_at(held, opened, width, marks)
         if again is None:
-            yield Record(lines.number, fields, opened + 1)
+            yield Record(lines.number, fields, start + opened)
             return
-        yield Record(again, ["".join(lines.all[start:again])], opened + 1, is_resumed=True)
-        lines = _Lines(lines.all, marks.comment, again)
+        yield Record(start + again, ["".join(held[:again])], start + opened, is_resumed=True)
+        lines = _Lines(iter(held[again:]), marks.comment, start + again)
         reader = _reader(lines, marks)
 
 
@@ -120,7 +122,7 @@ def records(
 
 def width_of(line: str, marks: Marks) -> int:
     """How many fields the record has that a line is; 0 where it is none by itself."""
-    lines = _Lines([line.rstrip("\r\n")], "")
+    lines = _Lines(iter([line.rstrip("\r\n")]))
     fields = next(_reader(lines, marks), [])
     return 0 if lines.is_open else len(fields)
 
@@ -144,31 +146,37 @@ def _resumes_at(lines: Sequence[str], start: int, width: int, marks: Marks) -> i
 
 
 class _Lines:
-    """The lines of a text without the comments between its records. `is_open` says that they ended
-    within a record."""
+    """The lines of a text, of which `number` stand above, without the comments between its records.
+    Those of the record that was begun last are `held`. `is_open` says that they ended within a
+    record."""
 
-    def __init__(self, lines: Sequence[str], comment: str, skip: int = 0) -> None:
-        self.all, self._comment = lines, comment
-        self.number = min(skip, len(lines))
-        self.is_at_start = True
+    def __init__(self, lines: Iterator[str], comment: str = "", number: int = 0) -> None:
+        self._lines, self._comment = lines, comment
+        self.number = number
+        self.held: list[str] = []
         self.is_open = False
+
+    def begin(self) -> None:
+        """What is read next begins a record."""
+        self.held = []
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
         line = self._next()
-        while self.is_at_start and self._comment and line.startswith(self._comment):
+        while not self.held and self._comment and line.startswith(self._comment):
             line = self._next()
-        self.is_at_start = False
+        self.held.append(line)
         return line
 
     def _next(self) -> str:
-        if self.number == len(self.all):
-            self.is_open = not self.is_at_start
+        line = next(self._lines, None)
+        if line is None:
+            self.is_open = bool(self.held)
             raise StopIteration
         self.number += 1
-        return self.all[self.number - 1]
+        return line
 
 
 SUBSTITUTE = "\ue0ff"

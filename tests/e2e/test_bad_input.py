@@ -66,6 +66,7 @@ def refused(project: Any, code: int, *words: str, **how: Any) -> Any:
         (b"\n\n", ["landing/b.csv: ", "blank lines only"]),
         (b"id,wrod\n1,x\n", ["landing/b.csv: the header lacks column 'word'", "'wrod'"]),
         (b"id,word,more\n1,x,y\n", ["landing/b.csv: the header has column 'more'", "ignore"]),
+        (b" id ; word\n1;x\n", ["but has ' id ': blanks count; set trim = true in [source.csv]"]),
         (b"id/word\n1/x\n", ["has no delimiter ','", "set 'delimiter' in [source.csv]"]),
         (b"\xff\xfei\x00d\x00", ["landing/b.csv: the header 'id' has no delimiter ','"]),
         (b"nr;text\n1;x\n", ["the header 'nr;text' has no", "in vain: UTF-16, other delimiters"]),

@@ -127,6 +127,7 @@ def _extra(header: Sequence[str], spec: TableSpec, dialect: Dialect) -> list[str
     refuses_extra = bool(beyond) and spec.extra_columns == "refuse"
     if refused or refuses_extra or not declared.intersection(times):
         _refuse_other_case(missing, beyond)
+        _refuse_blanks(missing, beyond)
     if refused and len(header) == 1 and len(declared) > 1:
         delimiter = dialect.structure.delimiter.decode()
         raise DeadSegment(
@@ -209,7 +210,7 @@ def is_most_of(found: int, wanted: int) -> bool:
 def _refuse_other_case(missing: Sequence[str], beyond: Sequence[str]) -> None:
     """Raises DeadSegment where the header has a missing name in other letter case; also where it
     is one text, as by no delimiter that is tried it has any of the names."""
-    there = beyond if len(beyond) != 1 else [*beyond, *re.split(r"[,;\t|]", beyond[0])]
+    there = _perhaps_divided(beyond)
     by_case = {name.strip(' \t"').casefold(): name.strip(' \t"') for name in there}
     for name in missing:
         found = by_case.get(name.casefold(), name)
@@ -220,6 +221,22 @@ def _refuse_other_case(missing: Sequence[str], beyond: Sequence[str]) -> None:
                 "case counts; say in the schema how the file has it, as in "
                 f'{name} = {{ type = …, name = "{found}" }}'
             )
+
+
+def _refuse_blanks(missing: Sequence[str], beyond: Sequence[str]) -> None:
+    """Raises DeadSegment where the header has a missing name with blanks around it."""
+    by_name = {name.strip(" \t"): name for name in _perhaps_divided(beyond)}
+    if name := next((name for name in missing if name in by_name), None):
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise DeadSegment(
+            f"the header lacks column {_short(name)}{more}, but has {_short(by_name[name])}: "
+            "blanks count; set trim = true in [source.csv]"
+        )
+
+
+def _perhaps_divided(names: Sequence[str]) -> Sequence[str]:
+    """The names in a header, and where it is one text, also what stands between delimiters."""
+    return names if len(names) != 1 else [*names, *re.split(r"[,;\t|]", names[0])]
 
 
 def _tried(dialect: Dialect, found: int, wanted: int) -> str:

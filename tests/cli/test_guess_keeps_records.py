@@ -119,7 +119,7 @@ def test_nothing_is_seen_behind_a_quote(project, folder: Path) -> None:
     rows = "".join(f"{n},w\n" for n in range(20))
     project.write("x.csv", f'id,word\n{rows}20,"x\n{"y" * 10}\nz\n')
     done = project.run("convert", "x.csv", "-o", "o.csv")
-    assert "it opens on line 22, and all below it is one record" in done.stderr
+    assert "it opens on line 22, and the record goes on to the end" in done.stderr
     assert "unclosed_quote" in (folder / "o.csv.rejects.csv").read_text()
 
 
@@ -134,10 +134,10 @@ def test_hashtags_are_no_comments(project, folder: Path) -> None:
 
 def test_comments_are_counted_and_shown(project, folder: Path) -> None:
     """They are left out, and that is said."""
-    text = "# made by us\nid,word\n1,x\n# a word, to the third, from us\n2,y\n#\n"
+    text = '# made by us\nid,word\n1,x\n# a word, to the third, from us\n2,"y\n# z"\n#\n'
     said, lines, keys = converted(project, folder, text)
     assert keys == {"comment": "#"}
-    assert lines == ["id,word", "1,x", "2,y"]
+    assert lines == ["id,word", "1,x", '2,"y', '# z"']
     shown = "'# made by us', '# a word, to the third, from us', '#'"
     assert f"warning: x.csv: lines left out as comments: 3 seen: {shown}" in said
 
@@ -183,9 +183,17 @@ def test_a_footer_is_shown(project, folder: Path, footer: str, shown: str) -> No
     assert f"warning: x.csv: its last {shown}" in said
 
 
-def test_a_text_with_semicolons(project, folder: Path) -> None:
-    """One column is as good a reading as two below a title."""
-    text = "text\nhello; world\nfoo; bar\nx; y\n"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "text\nhello; world\nfoo; bar\nx; y\n",
+        "text\nhello;world\nfoo;bar\nx;y\n",
+        "text\nv; x\nfoo; 5\nbar; 6\n",
+        "text\nBonn, at the Rhine, old\nKiel, at the sea, cold\nUlm, far, high\n",
+    ],
+)
+def test_a_text_with_delimiters(project, folder: Path, text: str) -> None:
+    """One column is as good a reading as several below a title."""
     said, lines, keys = converted(project, folder, text)
     assert keys == {}
     assert "\n".join(lines).replace('"', "") + "\n" == text

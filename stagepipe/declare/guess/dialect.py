@@ -214,9 +214,9 @@ def _by_doubled(text: str, *, is_whole: bool) -> FileGuess | None:
 
 def _below_title(text: str, *, is_whole: bool) -> FileGuess | None:
     """The file without lines above its header, where most records from some record on have as many
-    fields as that one, and those above have others. Texts may have delimiters in them: a title is
-    told by a blank line below it, by several lines of which it is made above three columns or more,
-    or by a header unlike the records below it."""
+    fields as that one, and those above have others. Texts may have delimiters in them, with a blank
+    behind mostly: a title is told by a header unlike the records below it, or above three columns
+    or more by a blank line, or by several lines of which it is made."""
     best: FileGuess | None = None
     for delimiter in DELIMITERS:
         counts: list[int] = []
@@ -239,8 +239,10 @@ def _below_title(text: str, *, is_whole: bool) -> FileGuess | None:
         header, *others = islice(
             records(text, Marks(delimiter), is_whole=True, skip=skip), SAMPLED_RECORDS
         )
-        is_apart = _has_blank_line(text, skip) or (row > 1 and width > 2)
-        if not is_apart and not is_headed([header, *others]):
+        is_apart = width > 2 and (row > 1 or _has_blank_line(text, skip))
+        is_prose = all(name.startswith(" ") for name in header[1:])
+        even = [other for other in others if len(other) == width]
+        if is_prose or not (is_apart or is_headed([header, *even])):
             continue
         if is_odd(header) or (best is not None and len(best.header) >= len(header)):
             continue

@@ -11,8 +11,7 @@ from itertools import islice
 
 from stagepipe.declare.guess.columns import BLANKS
 from stagepipe.declare.guess.dialect import SAMPLED_RECORDS, FileGuess
-from stagepipe.declare.guess.files import comment_lines
-from stagepipe.declare.guess.records import LOOK_AHEAD, lines_of, unclosed
+from stagepipe.declare.guess.records import LOOK_AHEAD, comments_of, lines_of, unclosed
 
 SHOWN_LINES = 3
 LONGEST_LINE = 60
@@ -33,7 +32,7 @@ def doubts_of(found: FileGuess, text: str, *, is_whole: bool) -> Iterator[str]:
     if found.header_records > 1:
         header = [line for line in lines[found.title_lines :] if line.strip()]
         yield f"the header has {found.header_records} lines: {quoted(header)}"
-    if comments := comment_lines(text, found):
+    if comments := comments_of(text, found.marks, found.title_lines):
         yield f"lines left out as comments: {len(comments):,} seen: {quoted(comments)}"
     if found.is_header_odd and found.header_records:
         yield "the first record looks like no header, and is taken for one"
@@ -78,6 +77,6 @@ def _quotes_told(found: FileGuess, text: str, *, is_whole: bool) -> Iterator[str
         if record.is_resumed:
             yield f"{where}, and reading goes on below it"
         elif is_whole:
-            yield f"{where}, and all below it is one record"
+            yield f"{where}, and the record goes on to the end of the file"
         elif behind >= LOOK_AHEAD:
             yield f"{where}, and nothing of the {behind:,} lines that were read below it was seen"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import accumulate, islice
+from itertools import accumulate, dropwhile, islice
 
 from stagepipe.declare.guess.columns import BLANKS
 from stagepipe.declare.guess.dialect import (
@@ -77,8 +77,8 @@ def _with_comments(text: str, marks: Sequence[str], *, is_whole: bool) -> FileGu
         title_lines = _lines_above(lines, mark, found)
         commented = replace(found, comment=mark, title_lines=title_lines)
         odd = sum(width_of(line, found.marks) != len(found.header) for line in marked)
-        header = next(n for n, line in enumerate(lines) if n >= title_lines and _is_own(line, mark))
-        if 2 * odd > len(marked) and not has_marked_records("".join(lines[header:]), commented):
+        below = dropwhile(lambda line: not _is_own(line, mark), lines[title_lines:])
+        if 2 * odd > len(marked) and not has_marked_records("".join(below), commented):
             return commented
     return None
 
@@ -91,15 +91,8 @@ def _is_own(line: str, mark: str) -> bool:
 def has_marked_records(text: str, found: FileGuess) -> bool:
     """Whether a line that would be a comment has as many fields as the header: it may be a
     record."""
-    comments = comment_lines(text, found)
-    return any(width_of(line, found.marks) == len(found.header) for line in comments)
-
-
-def comment_lines(text: str, found: FileGuess) -> list[str]:
-    """The lines that begin as comments do."""
-    if not found.comment:
-        return []
-    return [line.rstrip("\r\n") for line in lines_of(text) if line.startswith(found.comment)]
+    marked = (line for line in lines_of(text) if found.comment and line.startswith(found.comment))
+    return any(width_of(line, found.marks) == len(found.header) for line in marked)
 
 
 def _lines_above(lines: Sequence[str], mark: str, found: FileGuess) -> int:

@@ -82,9 +82,21 @@ def unclosed(text: str, marks: Marks, skip: int = 0, width: int = 0) -> list[Rec
     return [record for record in read(text, marks, skip, width) if record.opened is not None]
 
 
-def read(text: str, marks: Marks, skip: int = 0, width: int = 0) -> Iterator[Record]:
-    """All records and blank lines."""
-    lines = _Lines(islice(lines_of(text), skip, None), marks.comment, skip)
+def comments_of(text: str, marks: Marks, skip: int = 0) -> list[str]:
+    """The comments, without their ends."""
+    found: list[str] = []
+    if marks.comment and marks.comment in text:
+        for _ in read(text, marks, skip, comments=found):
+            pass
+    return [line.rstrip("\r\n") for line in found]
+
+
+def read(
+    text: str, marks: Marks, skip: int = 0, width: int = 0, comments: list[str] | None = None
+) -> Iterator[Record]:
+    """All records and blank lines. The comments between them go to `comments`."""
+    comments = [] if comments is None else comments
+    lines = _Lines(islice(lines_of(text), skip, None), marks.comment, skip, comments)
     reader = _reader(lines, marks)
     while True:
         lines.begin()
@@ -102,7 +114,7 @@ def read(text: str, marks: Marks, skip: int = 0, width: int = 0) -> Iterator[Rec
             yield Record(lines.number, fields, start + opened)
             return
         yield Record(start + again, ["".join(held[:again])], start + opened, is_resumed=True)
-        lines = _Lines(iter(held[again:]), marks.comment, start + again)
+        lines = _Lines(iter(held[again:]), marks.comment, start + again, comments)
         reader = _reader(lines, marks)
 
 
@@ -146,12 +158,19 @@ def _resumes_at(lines: Sequence[str], start: int, width: int, marks: Marks) -> i
 
 
 class _Lines:
-    """The lines of a text, of which `number` stand above, without the comments between its records.
-    Those of the record that was begun last are `held`. `is_open` says that they ended within a
-    record."""
+    """The lines of a text, of which `number` stand above, without the comments between its records,
+    which go to `comments`. Those of the record that was begun last are `held`. `is_open` says that
+    they ended within a record."""
 
-    def __init__(self, lines: Iterator[str], comment: str = "", number: int = 0) -> None:
+    def __init__(
+        self,
+        lines: Iterator[str],
+        comment: str = "",
+        number: int = 0,
+        comments: list[str] | None = None,
+    ) -> None:
         self._lines, self._comment = lines, comment
+        self._comments = [] if comments is None else comments
         self.number = number
         self.held: list[str] = []
         self.is_open = False
@@ -166,6 +185,7 @@ class _Lines:
     def __next__(self) -> str:
         line = self._next()
         while not self.held and self._comment and line.startswith(self._comment):
+            self._comments.append(line)
             line = self._next()
         self.held.append(line)
         return line

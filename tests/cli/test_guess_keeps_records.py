@@ -42,6 +42,8 @@ def converted(project, folder: Path, text: str) -> tuple[str, list[str], dict[st
         (",name,n\na,Ann,NA\nb,Bob,5\nc,Cyd,6\n", "column_1,name,n"),
         (",name,city\n0,Ann,Bonn\n1,Bob,Kiel\n", "column_1,name,city"),
         ("tel_2,tel,tel\nu,v,w\nx,y,z\n", "tel_2,tel,tel_3"),
+        (",0,1,2\n0,5,6,7\n1,6,7,8\n", "column_1,0,1,2"),
+        (",2019,2024\nBonn,5,6\nKiel,7,8\n", "column_1,2019,2024"),
     ],
 )
 def test_a_header_that_does_not_name_each_column(
@@ -88,6 +90,14 @@ def test_a_delimiter_at_the_end_of_each_line(project, folder: Path) -> None:
     assert keys == {"decimal_comma": True}
     assert lines == ["id,amount", "1,2.50", "2,3.75"]
     assert "warning" not in said
+
+
+def test_a_record_without_values_ends_no_table(project, folder: Path) -> None:
+    """Where each line ends with a delimiter, those below it have as many as the others."""
+    said, lines, keys = converted(project, folder, "word;n;\nx;1;\n;;\ny;2;\nz;3;\n")
+    assert keys == {}
+    assert lines == ["word,n", "x,1", ",", "y,2", "z,3"]
+    assert "other tables" not in said
 
 
 def test_files_of_columns_by_position(project, folder: Path) -> None:

@@ -257,9 +257,9 @@ def _has_blank_line(text: str, lines: int) -> bool:
 
 def is_headed(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first of the rows is text where the others are of a type."""
-    pairs = zip(kinds_of(rows[1:]), kinds_of(rows[:1]), strict=False)
-    typed = [of_first for kind, of_first in pairs if kind is not None]
-    return bool(typed) and not any(typed)
+    cells = zip(kinds_of(rows[1:]), kinds_of(rows[:1]), rows[0], strict=False)
+    typed = [(of_first, name) for kind, of_first, name in cells if kind is not None]
+    return any(name.strip(BLANKS) for _, name in typed) and not any(kind for kind, _ in typed)
 
 
 def kinds_of(rows: Sequence[Sequence[str]]) -> list[str | None]:

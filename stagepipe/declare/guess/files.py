@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, dropwhile, islice
 
@@ -77,15 +77,15 @@ def _with_comments(text: str, marks: Sequence[str], *, is_whole: bool) -> FileGu
         title_lines = _lines_above(lines, mark, found)
         commented = replace(found, comment=mark, title_lines=title_lines)
         odd = sum(width_of(line, found.marks) != len(found.header) for line in marked)
-        below = dropwhile(lambda line: not _is_own(line, mark), lines[title_lines:])
-        if 2 * odd > len(marked) and not has_marked_records("".join(below), commented):
+        below = "".join(_from_header_on(lines[title_lines:], mark))
+        if 2 * odd > len(marked) and not has_marked_records(below, commented):
             return commented
     return None
 
 
-def _is_own(line: str, mark: str) -> bool:
-    """Whether a line is neither blank nor a comment."""
-    return bool(line.strip("\r\n")) and not line.startswith(mark)
+def _from_header_on(lines: Sequence[str], mark: str) -> Iterator[str]:
+    """The lines from the first on that is neither blank nor a comment."""
+    return dropwhile(lambda line: not line.strip("\r\n") or line.startswith(mark), lines)
 
 
 def has_marked_records(text: str, found: FileGuess) -> bool:
@@ -178,7 +178,7 @@ def _is_other_table(
     if len(others) < 2:
         return False
     width = len(found.header)
-    filled = [_without_void_end(other, width) for other in others]
+    filled = [_without_void_end(other, width) if found.header[-1] else other for other in others]
     if tuple(filled[0]) == found.header:
         return True
     if all(len(other) != width for other in filled):

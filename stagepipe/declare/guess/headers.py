@@ -82,14 +82,27 @@ def _has_void_end(rows: Sequence[Row]) -> bool:
 
 def _is_like_below(rows: Sequence[Row]) -> bool:
     """Whether a header that does not name each column once has a value in it that stands in its
-    column again, or is of the column's type."""
+    column again, or is of the column's type. Years and numbers in a row are names."""
     header, *others = rows
+    if _are_years_or_in_a_row([name for name in header if name.strip(BLANKS)]):
+        return False
     even = [row for row in others if len(row) == len(header)]
     columns = zip(header, kinds_of(even), kinds_of([header]), strict=False)
     return any(
         name.strip(BLANKS) and (any(row[n] == name for row in even) or (kind and own))
         for n, (name, kind, own) in enumerate(columns)
     )
+
+
+def _are_years_or_in_a_row(names: Sequence[str]) -> bool:
+    if len(names) < 2 or not all(re.fullmatch("[0-9]{1,9}", name) for name in names):
+        return False
+    numbers = [int(name) for name in names]
+    is_in_a_row = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    is_years = all(1900 <= number < 2100 for number in numbers) and len(set(numbers)) == len(
+        numbers
+    )
+    return is_in_a_row or is_years
 
 
 def _names_of_several(rows: Sequence[Row], number: int) -> tuple[str, ...] | None:

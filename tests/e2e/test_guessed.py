@@ -1,4 +1,4 @@
-"""Random tables, written by a random dialect, guessed and read back: the same values."""
+"""Random tables by random dialects, guessed and read back: each record, the same values."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stagepipe.builtin.csv.reader import CsvReader
-from stagepipe.contracts import ColumnSpec, TableSpec
+from stagepipe.contracts import ColumnSpec, SegmentResult, TableSpec
 from stagepipe.declare.guessed import dialect_of
 from stagepipe.declare.types import parse_type
+from stagepipe.errors import InputError
 from stagepipe.model import InputFile, Segment
-from stagepipe.plan.guessing import guess_table
+from stagepipe.plan.guessing import TableGuess, guess_table
 from stagepipe.plan.resolve import arrow_type
 
 WORDS = st.text("abcdefgh xyzüß", min_size=1, max_size=8).map(str.strip).filter(len)
@@ -76,8 +77,7 @@ def written(rows: list[tuple[Any, ...]], holes: set[tuple[int, int]], how: dict[
     return out.getvalue()
 
 
-def read_back(path: Path) -> list[tuple[Any, ...]]:
-    found = guess_table([str(path)])
+def read(path: Path, found: TableGuess) -> SegmentResult:
     declared = dialect_of(found.dialect, found.notation).model_dump()
     spec = TableSpec(
         tuple(
@@ -87,7 +87,11 @@ def read_back(path: Path) -> list[tuple[Any, ...]]:
     )
     data = path.read_bytes()
     segment = Segment(InputFile(str(path), len(data), 0, 0), 0, len(data))
-    result = CsvReader().read(data, data, segment, spec, declared)
+    return CsvReader().read(data, data, segment, spec, declared)
+
+
+def read_back(path: Path) -> list[tuple[Any, ...]]:
+    result = read(path, guess_table([str(path)]))
     assert list(result.rejects) == []
     return list(zip(*(column.to_pylist() for column in result.table.columns), strict=True))
 
@@ -113,3 +117,40 @@ def test_the_same_values_come_back(
         for column, value in enumerate(row):
             wanted = None if (number, column) in holes else value
             assert back[number][column] == wanted, (number, column)
+
+
+CELLS = st.sampled_from(
+    ["Ann", "x", "", "#t", "-- z", "Total", "sum", "5", "007", "1.50", "2024-01-01", "b; c", "NA"]
+)
+TAKEN_FOR_NO_RECORD = ("lines above", "the header", "comments", "footer", "other tables")
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=150)
+@given(
+    st.integers(1, 4).flatmap(
+        lambda width: st.lists(
+            st.lists(CELLS, min_size=width, max_size=width), min_size=2, max_size=12
+        )
+    ),
+    st.sampled_from([",", ";", "|", "||", "::"]),
+    st.sampled_from(["", "Report\n", "# made\n"]),
+    st.sampled_from(["", "Total\n", "5\n"]),
+)
+def test_no_record_is_lost_in_silence(
+    rows: list[list[str]], delimiter: str, above: str, below: str
+) -> None:
+    """Each line but the header becomes a row or a reject, or it is said what it is taken for."""
+    lines = [delimiter.join(row) or "x" for row in rows]
+    text = above + "".join(f"{line}\n" for line in lines) + below
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "x.csv")
+        path.write_text(text)
+        try:
+            found = guess_table([str(path)])
+        except InputError:
+            return
+        result = read(path, found)
+        held = result.table.num_rows + len(list(result.rejects))
+    is_told = any(words in doubt for doubt in found.doubts for words in TAKEN_FOR_NO_RECORD)
+    assert held == found.records
+    assert is_told or held == text.count("\n") - (found.dialect.header_records > 0)

@@ -62,6 +62,7 @@ def unpacked(
                 archive = raw
                 if not isinstance(archive, zipfile.ZipFile):
                     archive = opened.enter_context(zipfile.ZipFile(archive))
+                _refuse_one_of_two(archive, file.member)
                 size = archive.getinfo(file.member).compress_size
                 _refuse_packed_twice(archive, file.member)
                 stream = opened.enter_context(archive.open(file.member))
@@ -72,6 +73,15 @@ def unpacked(
                 kind = ENDINGS[_ending(file.path)]
                 stream = opened.enter_context(xopen(raw, "rb", threads=0, format=kind))
         yield Unpacked(stream, size * max_inflation)
+
+
+def _refuse_one_of_two(archive: zipfile.ZipFile, member: str) -> None:
+    """Raises UnpackError where a zip has several files of one name: only the last can be had."""
+    if archive.namelist().count(member) > 1:
+        raise UnpackError(
+            "the zip holds several files of this name, of which only the last could be read: "
+            "pack them under different names"
+        )
 
 
 def _refuse_packed_twice(archive: zipfile.ZipFile, member: str) -> None:

@@ -101,7 +101,10 @@ def watched(here: Session, declared: Pipeline) -> dict[str, Any]:
     """What lets the user watch a run: its listeners and its screen."""
     from stagepipe.cli.logs import Whereabouts
     from stagepipe.cli.watching import screen
+    from stagepipe.plugins.no_pandas import put_pandas_off
 
+    if not declared.plugins:
+        put_pandas_off()
     here.pipeline = declared.name
     whereabouts = Whereabouts()
     whereabouts.attach()

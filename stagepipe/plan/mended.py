@@ -9,7 +9,7 @@ the file is another one now, or gone, it is left out.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -67,6 +67,18 @@ def held_files(pipeline: Pipeline) -> Held:
         return {}
     manifest = shown(pipeline.output_path / sink.path)
     return {path: (size, time) for path, size, time in manifest.inputs} if manifest else {}
+
+
+def lost_mended(pipeline: Pipeline, paths: Iterable[str]) -> Iterator[str]:
+    """What is to be said of mended records that a run has read, by their paths, and that are gone
+    since, unless their rows stay in the table."""
+    held = held_files(pipeline)
+    for path in paths:
+        if path not in held and not (pipeline.folder / path).exists():
+            yield (
+                f"{path} is gone, with records that were mended: as they stand in their files they "
+                "are rejected, until they are mended and replayed again"
+            )
 
 
 def find_mended(pipeline: Pipeline, sources: Sequence[SourceFiles]) -> MendedPlan:

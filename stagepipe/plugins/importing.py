@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from stagepipe.errors import Interrupted, PluginError
+from stagepipe.plugins.no_pandas import have_pandas_back
 
 
 def modules_below(folder: Path) -> set[str]:
@@ -48,6 +49,7 @@ def import_file(path: Path) -> ModuleType:
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
     importlib.invalidate_caches()
+    have_pandas_back()
     try:
         with without_bytecode():
             module = importlib.import_module(name)
@@ -67,6 +69,7 @@ def import_file(path: Path) -> ModuleType:
 
 def import_installed(point: EntryPoint) -> ModuleType:
     """An installed plugin. Raises PluginError."""
+    have_pandas_back()
     try:
         module = point.load()
     except (Interrupted, KeyboardInterrupt, PluginError):

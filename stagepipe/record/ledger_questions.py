@@ -139,6 +139,18 @@ class RunQuestions(LedgerFile):
             )
         )
 
+    def mended_files(self, pipeline: str) -> list[str]:
+        """The paths of the mended records that the last run read."""
+        if self._version < 5:
+            return []
+        rows = self._rows(
+            "SELECT DISTINCT path FROM files WHERE is_mended AND run = (SELECT run FROM runs "
+            "WHERE pipeline = ? AND EXISTS (SELECT 1 FROM files WHERE files.run = runs.run) "
+            "ORDER BY number DESC LIMIT 1) ORDER BY path",
+            pipeline,
+        )
+        return [row["path"] for row in rows]
+
     def tasks(self, run: str) -> list[Row]:
         """The tasks of a run, in order of stage and chunk."""
         rows = self._rows(

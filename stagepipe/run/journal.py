@@ -19,6 +19,7 @@ from stagepipe.errors import Interrupted, StagepipeError
 from stagepipe.model import Decision, Failure, Output, Receipt, Rows, Task, printable
 from stagepipe.plan.detecting import detected_in, detected_lines
 from stagepipe.plan.files import left_alone
+from stagepipe.plan.mended import lost_mended
 from stagepipe.plan.planner import Plan, StagePlan
 from stagepipe.plan.work import Role
 from stagepipe.record import balance, rejects
@@ -107,6 +108,8 @@ class Journal:
         file = self._pipeline.file
         path = str(self._pipeline.folder / file.name) if file else None
         name, files = self._pipeline.name, len(self._files)
+        for lost in lost_mended(self._pipeline, self._ledger.mended_files(name)):
+            log.warning("%s", lost)
         self._ledger.begin_run(self.run, name, path, self._jobs, files, self.replay_of)
         if log.isEnabledFor(logging.INFO):
             found = detected_in(self.plan.checked, self.plan.sources)

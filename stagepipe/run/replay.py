@@ -161,7 +161,7 @@ def _take_back(checked: Checked, ledger: Ledger, row: Row, form: Form | None) ->
     rejects = _rejects_of(pipeline, row, ledger.settled(pipeline.name))
     desk = Desk(checked, ledger, row)
     if form is not None:
-        candidates = list(_of_form(rejects, form, desk.left_out))
+        candidates = list(_of_form(rejects, form, desk))
         return Taking({each.origin for each in desk.take(candidates)}, desk.left_out)
     asked: set[Origin] = set()
     held = []
@@ -182,9 +182,10 @@ def _take_back(checked: Checked, ledger: Ledger, row: Row, form: Form | None) ->
 
 
 def _of_form(
-    rejects: Iterable[tuple[Noted, Status]], form: Form, left_out: Counter[str]
+    rejects: Iterable[tuple[Noted, Status]], form: Form, desk: Desk
 ) -> Iterator[Candidate]:
     """The records of a form that were mended; why others are left out is counted."""
+    left_out = desk.left_out
     awaited = {(each.origin, each.mended): each for each in form.records}
     for noted, status in rejects:
         origin = origin_of(noted.reject)
@@ -194,7 +195,7 @@ def _of_form(
         text = returned.text_like(noted.reject.raw or b"")
         if is_table(noted):
             left_out[TABLES] += 1
-        elif status is Status.SETTLED:
+        elif status is Status.SETTLED and not desk.has_lost(origin):
             left_out[SETTLED] += 1
         elif status is Status.REPLACED:
             left_out[AGAIN] += 1

@@ -91,6 +91,11 @@ class Desk:
         """Whether a run reads the file that a record is of."""
         return origin[:2] in self._read
 
+    def has_lost(self, origin: Origin) -> bool:
+        """Whether a run reads the file that a record is of, and nothing that was mended for it is
+        there: then it may come back, whatever became of it before."""
+        return self.is_read(origin) and origin not in self._current
+
     def take(
         self, candidates: Sequence[Candidate], *, is_tried: bool = False
     ) -> Iterator[Candidate]:

@@ -36,6 +36,7 @@ from stagepipe.model import (
 )
 from stagepipe.plan.work import Role, StageWork, Work
 from stagepipe.plugins import Plugins
+from stagepipe.plugins.no_pandas import put_pandas_off
 from stagepipe.record.rejects import write_task_rejects
 from stagepipe.record.spool import Spool, file_sha256
 from stagepipe.run import WORKER_MODULES, between
@@ -131,6 +132,8 @@ def start(work: Work) -> None:
     import pyarrow as pa
 
     pa.set_cpu_count(1)
+    if not work.plugin_files:
+        put_pandas_off()
     _bench = Bench(work)
 
 

@@ -186,6 +186,15 @@ def twice() -> bytes:
     return packed.getvalue()
 
 
+def alike() -> bytes:
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.csv", b"id,text\n1,x\n")
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("a.csv", b"id,text\n2,y\n")
+    return packed.getvalue()
+
+
 BEHIND = gzip.compress(b"id,text\n" + b"1,x\n" * 2**14, mtime=0) + b"x" * 99
 
 
@@ -197,6 +206,7 @@ BEHIND = gzip.compress(b"id,text\n" + b"1,x\n" * 2**14, mtime=0) + b"x" * 99
         ("a.csv.bz2", b"none", "cannot be unpacked"),
         ("a.csv.gz", BEHIND, "something else stands behind it"),
         ("a.zip", twice(), "it is packed twice, by itself and in the zip"),
+        ("a.zip", alike(), "several files of this name"),
         ("a.csv.zst", b"none", "cannot be unpacked"),
         ("a.zip", b"none", "it is no zip, or holds no file"),
         ("a.csv.gz", gzip.compress(b"", mtime=0), "the file is empty"),
@@ -208,6 +218,7 @@ BEHIND = gzip.compress(b"id,text\n" + b"1,x\n" * 2**14, mtime=0) + b"x" * 99
         "no bz2",
         "more",
         "twice",
+        "two of one name",
         "no zst",
         "no zip",
         "nothing in it",

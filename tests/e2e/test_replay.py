@@ -311,6 +311,39 @@ def test_a_file_that_comes_back_has_its_own_mended_records_again(letters: Any) -
         assert table.filter(pl.col("id").is_in([1, 2, 4]))["word"].to_list() == words
 
 
+def test_mended_records_that_are_gone(letters: Any, caplog: Any) -> None:
+    """A run says so, once; and the same form brings them back, whether a run came between or
+    not."""
+    first = letters.run()
+    given = mended(letters, first, *BOTH)
+    everything = [1, 2, 3, 4, 5, 10, 11, 12]
+    for runs in (0, 2):
+        assert back(letters, given).settled == 2
+        assert once(ids(letters)) == everything
+        shutil.rmtree(letters.root / ".stagepipe/mended")
+        caplog.clear()
+        for _ in range(runs):
+            assert letters.run().error is None
+        assert caplog.text.count("is gone, with records that were mended") == (runs > 0)
+        assert once(ids(letters)) == ([1, 3, 5, 10, 11, 12] if runs else everything)
+    assert back(letters, given).settled == 2
+    assert once(ids(letters)) == everything
+
+
+def test_mended_records_that_are_gone_are_in_a_table_that_was_appended_to(
+    letters: Any, caplog: Any
+) -> None:
+    """Their rows stay, and nothing is said."""
+    letters.declare(stages=APPEND, after=HALF)
+    given = mended(letters, letters.run(), *BOTH)
+    back(letters, given)
+    shutil.rmtree(letters.root / ".stagepipe/mended")
+    assert letters.run().error is None
+    assert back(letters, given).left_out == {"they were settled before": 2}
+    assert once(ids(letters)) == [1, 2, 3, 4, 5, 10, 11, 12]
+    assert "is gone" not in caplog.text
+
+
 def test_what_rests_is_told(letters: Any, caplog: Any) -> None:
     """Once, by the run in which it begins to; and so is what is taken up again."""
     back(letters, mended(letters, letters.run(), *BOTH))

@@ -38,3 +38,47 @@ def test_a_clean_run_loads_no_pandas_and_its_parent_no_polars(project: Any) -> N
     )
     assert ended.stdout == "2 False\n"
     assert not stand_in.with_suffix(".loaded").exists()
+
+
+PLUGIN = """\
+import polars as pl
+import pyarrow as pa
+from stagepipe import step
+
+@step
+def nothing_lost(frame: pl.DataFrame) -> pl.DataFrame:
+    import pandas as pd
+    series = pd.Series([1.5, float("nan")])
+    assert pa.array(series).null_count == 1, "pyarrow does not know pandas"
+    return frame
+"""
+DIRTY = "id,word,day\n1,a,2024-01-31\n2,c,1999-01-01\nx,b,\n" + "3,a,\n" * 30
+CHECKED = """
+[errors]
+max_rejected = "50%"
+"""
+
+
+def declare(project: Any, **more: str) -> None:
+    """A table with checks, and files with bad records."""
+    project.write("landing/a.csv", DIRTY)
+    project.declare(columns='day = { type = "date", min = 2000-01-01 }', after=CHECKED, **more)
+
+
+def test_the_program_loads_no_pandas_for_checks_and_rejects(project: Any) -> None:
+    """Neither a worker nor the parent, which writes the rejects."""
+    declare(project)
+    stand_in = project.write("modules/pandas.py", STAND_IN)
+    path = os.pathsep.join([str(stand_in.parent), os.environ.get("PYTHONPATH", "")])
+    ended = project.command(env={**os.environ, "PYTHONPATH": path})
+    assert ended.json["rows"]["rejected"] == 2
+    assert not stand_in.with_suffix(".loaded").exists()
+
+
+def test_a_plugin_finds_pyarrow_and_pandas_as_they_are(project: Any) -> None:
+    """Also where it is the first to import pandas."""
+    project.write("plugins/own.py", PLUGIN)
+    first = '"nothing_lost"'
+    declare(project, settings='plugins = ["plugins/own.py"]', first=first)
+    ended = project.command(env=dict(os.environ))
+    assert (ended.code, ended.json["rows"]["rejected"]) == (0, 2), ended.err

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 __all__ = ["main"]
@@ -28,7 +28,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from stagepipe.cli.endings import conclude
 
-    code = conclude(list(sys.argv[1:] if args is None else args))
+    with _no_silent_end():
+        code = conclude(list(sys.argv[1:] if args is None else args))
     gc.freeze()  # nor is there any to be looked for at the end
     others = threading.enumerate()[1:]
     if any(not each.daemon or each.name.startswith(IO_THREADS) for each in others):
@@ -39,3 +40,21 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
             sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+@contextlib.contextmanager
+def _no_silent_end() -> Iterator[None]:
+    """Have `os._exit` raise SystemExit, as `sys.exit` does: a plugin that calls it in this process
+    would end a run without a word, and perhaps as a success."""
+    leave, own = os._exit, os.getpid()
+
+    def raising(status: int) -> NoReturn:
+        if os.getpid() != own:  # a child that was forked
+            leave(status)
+        raise SystemExit(status)
+
+    os._exit = raising
+    try:
+        yield
+    finally:
+        os._exit = leave

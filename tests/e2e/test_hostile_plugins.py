@@ -74,3 +74,26 @@ def test_a_plugin_that_misbehaves(project: Any, stayed: Path, deed: str) -> None
         assert not list((project.root / "out").glob("*.lock"))
     again = project.command()
     assert (again.code, again.json["stages"][0]["tasks"]["made"]) == (0, 0), again.err
+
+
+@pytest.mark.parametrize(
+    ("place", "code", "said"),
+    [
+        ("at_import", 2, "does not import: SystemExit: 0"),
+        ("in_step", 1, "SystemExit: 0"),
+        ("in_hook", 0, "a listener failed"),
+    ],
+)
+def test_a_plugin_that_ends_the_program(
+    project: Any, stayed: Path, place: str, code: int, said: str
+) -> None:
+    """In the parent, where nobody else would tell of it: never as a success that it is not."""
+    given = dict.fromkeys(PLACES, "pass") | {place: "os._exit(0)"}
+    plugin = PLUGIN.format(**given, stayed=str(stayed))
+    project.write("odd.py", plugin.replace("@step\n", "@step(io_bound=True)\n"))
+    project.letters("a.csv", range(100))
+    project.declare(settings='plugins = ["odd.py"]', first='"odd"')
+    ended = project.command("--set", 'errors.backoff="1ms"')
+    assert ended.code == code, ended.err
+    assert said in ended.err
+    assert ended.json["rows"]["written"] == (0 if code else 100)

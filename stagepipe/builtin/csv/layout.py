@@ -225,7 +225,8 @@ def _refuse_other_case(missing: Sequence[str], beyond: Sequence[str]) -> None:
 
 def _refuse_blanks(missing: Sequence[str], beyond: Sequence[str]) -> None:
     """Raises DeadSegment where the header has a missing name with blanks around it."""
-    by_name = {name.strip(" \t"): name for name in _perhaps_divided(beyond)}
+    there = _perhaps_divided(beyond)
+    by_name = {name.strip(" \t"): name for name in there if name != name.strip(" \t")}
     if name := next((name for name in missing if name in by_name), None):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise DeadSegment(

@@ -16,9 +16,12 @@ from stagepipe.declare import Pipeline, Source, fault_at
 from stagepipe.errors import Fault, InputError
 from stagepipe.model import EVERYTHING, InputFile, printable
 from stagepipe.packing import ZIP, members
+from stagepipe.plan.globbing import Globbing
 from stagepipe.plan.own_output import Guard
 
 CAPTURE = "{source}"
+FEW = 5
+"""So many faults of one glob are told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,43 +58,38 @@ def look_for_files(
         unsettled: dict[str, list[InputFile]] = {}
         seen: dict[str, str] = {}
         for position, pattern in enumerate(source.files):
-            location = ("source", index, "files", position)
-            matches = list(_matches(pipeline.folder, pattern))
-            faults += [
-                fault_at(pipeline, location, message)
-                for message in guard.refusals(pattern, [path for path, _ in matches])
-            ]
-            faults += [
-                fault_at(pipeline, location, _unreadable(path))
-                for path in _closed_folders(pipeline.folder, pattern)
-            ]
+            globbing = Globbing(pipeline.folder)
+            matches = _matches(globbing, pattern)
+            wrong = list(guard.refusals(pattern, [path for path, _ in matches]))
+            wrong += map(_unreadable, _closed_folders(globbing, pipeline.folder, pattern))
+            wrong += map(_in_a_circle, sorted(globbing.circles, key=os.fsencode))
             if not matches:
-                reason = _why_nothing(pipeline.folder, pattern)
-                faults.append(fault_at(pipeline, location, reason))
+                wrong.append(_why_nothing(pipeline.folder, pattern))
             for path, captured in matches:
                 name = source.name or captured
                 if name == EVERYTHING:
                     text = f"{printable(path)}: no source can be called {name!r}: rename the folder"
-                    faults.append(fault_at(pipeline, location, text))
+                    wrong.append(text)
                     continue
                 if path in seen:
                     if seen[path] != name:
-                        fault = _twice(path, name, path, seen[path])
-                        faults.append(fault_at(pipeline, location, fault))
+                        wrong.append(_twice(path, name, path, seen[path]))
                     continue
                 seen[path] = name
                 try:
                     file, identity = _look_at(above, path)
                 except InputError as error:
-                    faults.append(fault_at(pipeline, location, error.message))
+                    wrong.append(error.message)
                     continue
                 owner, other = owners.setdefault(identity, (name, path))
                 if (owner, other) != (name, path):
-                    faults.append(fault_at(pipeline, location, _twice(path, name, other, owner)))
+                    wrong.append(_twice(path, name, other, owner))
                 if not is_settled(file, source.settle, now_ns):
                     unsettled.setdefault(name, []).append(file)
                     continue
                 by_name.setdefault(name, []).extend(members_of(pipeline.folder, file))
+            location = ("source", index, "files", position)
+            faults += [fault_at(pipeline, location, message) for message in _first_of(wrong)]
         for name in sorted({*by_name, *unsettled}, key=os.fsencode):
             left_alone = _in_order(unsettled.get(name, ()))
             found.append(SourceFiles(name, source, _in_order(by_name.get(name, ())), left_alone))
@@ -137,22 +135,17 @@ def _all_young(unsettled: Mapping[str, Sequence[InputFile]]) -> str:
     )
 
 
-def _matches(folder: Path, pattern: str) -> Iterator[tuple[str, str]]:
-    """(path, captured source) of all that matches; no hidden files."""
-    everything = pattern.replace(CAPTURE, "*")
-    # Path.glob neither takes absolute patterns nor leaves hidden files out.
-    paths = glob.glob(everything, root_dir=folder, recursive=True)  # noqa: PTH207
+def _matches(globbing: Globbing, pattern: str) -> list[tuple[str, str]]:
+    """(path, captured source) of all that matches, in the order of the paths' bytes."""
+    paths = sorted(globbing.matches(pattern.replace(CAPTURE, "*")), key=os.fsencode)
     if CAPTURE not in pattern:
-        yield from ((path, "") for path in paths)
-        return
+        return [(path, "") for path in paths]
     expression = _expression(pattern)
-    for path in paths:
-        match = expression.fullmatch(path)
-        if match:
-            yield path, match["source"]
+    found = ((path, expression.fullmatch(path)) for path in paths)
+    return [(path, match["source"]) for path, match in found if match]
 
 
-def _closed_folders(folder: Path, pattern: str) -> Iterator[str]:
+def _closed_folders(globbing: Globbing, folder: Path, pattern: str) -> Iterator[str]:
     """The folders in which files may match, but which this process may not list: `glob` leaves
     them out in silence, and with them all their rows."""
     if not glob.has_magic(pattern) and CAPTURE not in pattern:
@@ -161,7 +154,7 @@ def _closed_folders(folder: Path, pattern: str) -> Iterator[str]:
     seen = set()
     for depth in range(1, len(parts)):
         above = "/".join(parts[:depth]) + "/"
-        for path in glob.glob(above, root_dir=folder, recursive=True):  # noqa: PTH207
+        for path in globbing.matches(above):
             if path not in seen and not _may_list(folder / path):
                 yield path
             seen.add(path)
@@ -174,6 +167,17 @@ def _may_list(folder: Path) -> bool:
 
 def _unreadable(path: str) -> str:
     return f"folder {printable(path)} cannot be listed: see who may read it"
+
+
+def _in_a_circle(link: str) -> str:
+    return f"{printable(link)} is a link to a folder that it lies in: remove it, or narrow 'files'"
+
+
+def _first_of(messages: Sequence[str]) -> Iterator[str]:
+    """As many as a person reads: what is wrong with thousands of files is seldom different."""
+    yield from messages[:FEW]
+    if len(messages) > FEW:
+        yield f"and {len(messages) - FEW:,} more"
 
 
 def _expression(pattern: str) -> re.Pattern[str]:

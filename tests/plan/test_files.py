@@ -209,6 +209,17 @@ def test_all_faults_come_at_once(tmp_path: Path) -> None:
     assert len(text.splitlines()) == 3
 
 
+def test_of_many_faults_of_one_glob_the_first_few_are_told(tmp_path: Path) -> None:
+    """In the order of the paths, whatever that of the file system is."""
+    for number in range(8):
+        make(tmp_path, f"d/{number}.csv")
+        (tmp_path / f"{number}.csv").symlink_to(f"d/{number}.csv")
+    text = refusal(tmp_path, Source(name="acme", files="**/*.csv"))
+    told = [line.partition(": ")[2] for line in text.splitlines()]
+    same = [f"d/{n}.csv is the same file as {n}.csv: its rows would count twice" for n in range(5)]
+    assert told == [*same, "and 3 more"]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which only root can")
 def test_a_folder_that_may_not_be_listed_is_refused(open_folder: Path) -> None:
     """A closed folder is not taken for one without files: its rows would be lost in silence."""

@@ -39,6 +39,7 @@ from stagepipe.plan.resolve import (
     lost_records,
     reader_faults,
     table_spec,
+    unwatched_memory,
 )
 from stagepipe.plan.trying import try_steps
 from stagepipe.plan.unique import folded, layers_of
@@ -180,6 +181,7 @@ def check(
         chunk_size=pipeline.chunk_size,
     )
     notes += lost_records(pipeline, found.stages)
+    notes += unwatched_memory(pipeline, found.stages)
     return Checked(pipeline, found.plugins, work, tuple(notes))
 
 

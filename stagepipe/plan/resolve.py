@@ -234,6 +234,15 @@ def lost_records(pipeline: Pipeline, stages: Sequence[StageWork]) -> Iterator[Fa
                 loser = name
 
 
+def unwatched_memory(pipeline: Pipeline, stages: Sequence[StageWork]) -> Iterator[Fault]:
+    """Stages whose attempts `worker_memory` does not bound: nobody can tell what a thread needs."""
+    for index, stage in enumerate(stages):
+        if stage.is_io_bound and pipeline.worker_memory is not None:
+            text = f"stage {stage.name!r} runs in threads, as a step of it waits (io_bound): "
+            text += "worker_memory is not watched there"
+            yield fault_at(pipeline, ("stage", index, "steps"), text)
+
+
 def reader_faults(pipeline: Pipeline, plugins: Plugins, table: TableSpec) -> list[Fault]:
     """What the sources' readers cannot do, or that there is no such reader."""
     faults = []

@@ -7,6 +7,9 @@ chance is drawn from the task's key: the same run waits the same.
 What still fails and reads files is searched: its chunk is tried in halves, and these in halves,
 until it is known which files or segments fail by themselves. They become dead letters, and the
 rest of the chunk is made without them. Where all halves go well, the whole is tried once more.
+
+In a later stage there is no file to be found. What needs too much memory there is tried once more
+with about half as much in hand.
 """
 
 from __future__ import annotations
@@ -76,12 +79,14 @@ class Following:
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What `[errors]` says of attempts. `backoff` is in seconds. `may_die` says whether a failure
-    can end as dead letters; without that it ends its task."""
+    can end as dead letters; without that it ends its task. `held_bytes` is about how much a task
+    has in hand at a time that it may have in smaller pieces; 0 where it needs all at once."""
 
     attempts: int
     backoff: float
     retry_budget: Budget
     may_die: Callable[[Cause], bool]
+    held_bytes: Callable[[Task], int] = lambda _: 0
 
 
 class Attempts:
@@ -113,6 +118,8 @@ class Attempts:
                 return self._again(attempt, now)
             if failure.cause is Cause.PASSING and not attempt.is_last:
                 return Following(replace(attempt, is_last=True), now)
+        if attempt.task.inputs and failure.cause is Cause.MEMORY:
+            return self._with_less(attempt, now)
         if not attempt.task.chunk.segments or attempt.task.inputs:
             return None
         if not self._rules.may_die(failure.cause):
@@ -124,6 +131,13 @@ class Attempts:
     def after_success(self, attempt: Attempt, now: float) -> Following | None:
         """What to do after an attempt that did not fail: nothing, unless it was of a part only."""
         return self._searches[attempt.task.key].next(now) if attempt.is_probe else None
+
+    def _with_less(self, attempt: Attempt, now: float) -> Following | None:
+        """The attempt with half as much in hand; None where it had no more than that."""
+        held = self._rules.held_bytes(attempt.task)
+        if held < 2 or attempt.piece_bytes is not None:
+            return None
+        return Following(replace(attempt, piece_bytes=-(-held // 2)), now)
 
     def _again(self, attempt: Attempt, now: float) -> Following:
         self._retries[attempt.source] += 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stagepipe.declare import Errors
 from stagepipe.errors import Fault, TaskError
-from stagepipe.model import EVERYTHING, Chunk, Failure, InputFile, Receipt, printable
+from stagepipe.model import EVERYTHING, Cause, Chunk, Failure, InputFile, Receipt, printable
 from stagepipe.plan.work import StageWork
 from stagepipe.record import balance
 
@@ -16,6 +16,11 @@ FEW = 3
 """So many failed tasks are told of; the others are seldom different."""
 
 
+MEND = "finished parts are kept: mend it and run again"
+NEEDS_LESS = (
+    "give it more worker_memory, where that is set, and run again: finished parts are kept; or "
+    "make chunk_size smaller, and with it what is in hand at a time"
+)
 NONE: Mapping[str, int] = {}
 
 
@@ -125,7 +130,7 @@ def task_error(failures: Sequence[Failure]) -> TaskError:
     are those of the first few."""
     ordered = sorted(failures, key=lambda failure: failure.chunk)
     first, others = ordered[0], len(ordered) - 1
-    hint = first.hint or "finished parts are kept: mend it and run again"
+    hint = first.hint or (NEEDS_LESS if first.cause is Cause.MEMORY else MEND)
     if not others:
         return TaskError(first.message, hint)
     more = f" (and {others} more {'task' if others == 1 else 'tasks'} failed)"

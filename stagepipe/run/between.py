@@ -69,6 +69,20 @@ def read_piece(plugins: Plugins, spool: Spool, work: Work, stage: int, file: Par
     return to_arrow(sink.decode(path))
 
 
+def cut(table: pa.Table, count: int) -> Iterator[pa.Table]:
+    """The rows in about so many pieces; one, empty perhaps, at least."""
+    rows = max(-(-table.num_rows // count), 1)
+    for start in range(0, max(table.num_rows, 1), rows):
+        yield table.slice(start, rows)
+
+
+def joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """The rows of tables that have the same columns, laid out as if they had never been cut."""
+    import pyarrow as pa
+
+    return tables[0] if len(tables) == 1 else pa.concat_tables(tables).combine_chunks()
+
+
 def scan_pieces(
     plugins: Plugins, spool: Spool, work: Work, stage: int, files: Sequence[PartFile]
 ) -> pl.LazyFrame:

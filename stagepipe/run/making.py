@@ -14,6 +14,7 @@ from stagepipe.errors import BudgetError, RunError
 from stagepipe.model import Cause, Failure, PartFile, Receipt, Task, shown_source
 from stagepipe.plan.planner import Plan, StagePlan
 from stagepipe.plan.tasks import files_of, input_digest
+from stagepipe.plan.work import Role
 from stagepipe.record import balance
 from stagepipe.run import barrier, layers
 from stagepipe.run.attempts import Attempt, Attempts, Following, Rules, torn
@@ -65,7 +66,8 @@ class Making:
         self._journal = journal
         self._errors = plan.checked.pipeline.errors_of(stage.declared)
         errors = self._errors
-        rules = Rules(errors.attempts, errors.backoff, errors.retry_budget, self._may_die)
+        budget = errors.retry_budget
+        rules = Rules(errors.attempts, errors.backoff, budget, self._may_die, self._held_bytes)
         self._attempts = Attempts(rules, stage.to_make)
         self._breaker = Breaker(self._errors.backoff)
         self._failures: list[Failure] = []
@@ -206,6 +208,8 @@ class Making:
             return "tried again"
         if following.attempt.is_probe:
             return "its files are tried in halves, to find what fails"
+        if following.attempt.piece_bytes != attempt.piece_bytes:
+            return "tried again with half of its rows at a time"
         return "made without it" if following.attempt.dead != attempt.dead else "read once more"
 
     def _torn(self) -> list[Attempt]:
@@ -259,6 +263,13 @@ class Making:
         if not task.inputs:
             return task.chunk.size
         return sum(file.bytes for file in self._inputs(task))
+
+    def _held_bytes(self, task: Task) -> int:
+        """The largest piece that a task of a later stage reads; 0 where it needs all at once."""
+        work = self._stage.work
+        if not task.inputs or work.is_over_all or work.role is Role.COMPARES:
+            return 0
+        return max(file.bytes for file in self._inputs(task))
 
     def _inputs(self, task: Task) -> Iterator[PartFile]:
         """The files that a task of a later stage reads."""

@@ -249,9 +249,13 @@ def _made(
         )
         tables = ((table, table.num_rows) for table in reading.tables())
     columns: dict[str, str] = {}
+    cuts = _cuts(order, stage)
     for rows, height in tables:
-        table = _stepped(rows, stage, height, tally, where, clock)
-        columns = _columns(table, columns, where)
+        stepped = []
+        for piece, its_height in _in_hand(rows, height, cuts):
+            stepped.append(_stepped(piece, stage, its_height, tally, where, clock))
+            columns = _columns(stepped[-1], columns, where)
+        table = between.joined(stepped)
         with clock.time("encode"):
             cut = pieces_of(table, work.chunk_size) if stage.is_over_all else (table,)
             for piece in cut:
@@ -334,6 +338,23 @@ def _pieces(
         with clock.time("read"):
             piece = between.read_piece(bench.plugins, spool, work, index, file)
         yield piece, file.rows
+
+
+def _cuts(order: Order, stage: StageWork) -> int:
+    """Into how many pieces what is read of the stage before is cut for the steps, so that they have
+    less in hand. What they give is put together again: the part is the same."""
+    if not order.inputs or order.piece_bytes is None or not stage.steps:
+        return 1
+    return -(-max(file.bytes for file in _rows_of(order, stage)) // order.piece_bytes)
+
+
+def _in_hand(rows: Any, height: int, cuts: int) -> Iterator[tuple[Any, int]]:
+    """What the steps are given at a time, each with its number of rows."""
+    if cuts == 1:
+        yield rows, height
+        return
+    for piece in between.cut(rows, cuts):
+        yield piece, piece.num_rows
 
 
 def _rows_of(order: Order, stage: StageWork) -> Sequence[PartFile]:

@@ -111,6 +111,4 @@ def pieces_of(table: pa.Table, chunk_size: int) -> Iterator[pa.Table]:
     """The rows of a task over all rows in pieces of about `chunk_size` bytes in memory; one, empty
     perhaps, at least."""
     count = max(-(-table.nbytes // chunk_size), 1)
-    rows = max(-(-table.num_rows // count), 1)
-    for start in range(0, max(table.num_rows, 1), rows):
-        yield table.slice(start, rows)
+    yield from between.cut(table, count)

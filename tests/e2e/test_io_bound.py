@@ -260,6 +260,17 @@ def test_a_step_that_waits_stands_in_no_stage_that_computes_over_all_rows(waitin
     assert column(waiting, "thread") == {os.getpid()}
 
 
+def test_a_check_says_where_memory_is_not_watched(waiting: Any) -> None:
+    """Nobody can tell a thread's from that of the others; without a limit that is no news."""
+    declare(waiting, '"pid_of_thread"')
+    assert waiting.program("check", "--json").json["notes"] == []
+    (note,) = waiting.program("check", "--json", "--set", "pipeline.worker_memory=2GB").json[
+        "notes"
+    ]
+    assert "stage 'wait' runs in threads, as a step of it waits (io_bound)" in note
+    assert note.endswith("worker_memory is not watched there")
+
+
 def test_the_program_knows_such_threads_by_name() -> None:
     """It leaves without them; it imports nothing of the engine to know how they are called."""
     from stagepipe.cli import IO_THREADS

@@ -46,10 +46,14 @@ step(bad)
 
 @step
 def large(frame):
-    if len(frame) > 300:
+    if len(frame) > 300 and not (HERE / "roomy").exists():
         much = bytearray(600_000_000)
         signal.pause()
     return frame
+
+@step
+def odd_ones(frame, *, reject):
+    return reject(frame, pl.col("id") % 2 == 1, "odd")
 
 @step(io_bound=True)
 def slow_io(frame, *, at: int = 300):
@@ -234,6 +238,42 @@ def test_a_chunk_that_is_too_large_as_a_whole_is_made_in_pieces(letters: Any) ->
     assert ended.json["files"]["dead"] == 0
     assert ids(letters) == all_ids()
     assert ended.json["outputs"][0]["files"] > 1
+
+
+SECOND = """sink = {{ path = "letters", on_existing = "replace" }}
+[[stage]]
+name = "second"
+steps = [{steps}]
+sink = {{ path = "second", on_existing = "replace" }}"""
+
+
+def test_a_part_of_a_later_stage_that_is_too_large_is_made_by_halves(letters: Any) -> None:
+    """What is written is what one with more room writes, the rejects too."""
+    stages = SECOND.format(steps='"large", "odd_ones"')
+    letters.write("roomy", "")
+    most = 'max_rejected = "90%"'
+    declare(letters, stages=stages, settings='worker_memory = "500MB"', errors=most)
+    assert letters.command().code == 0
+    roomy, rejects = letters.tree(), letters.program("rejects", "--csv").out
+    assert rejects.count("odd") == len(all_ids()) // 2
+    (letters.root / "roomy").unlink()
+    ended = letters.command("--fresh", "-j", "2")
+    assert ended.code == 0, ended.message
+    assert "and worker_memory is 500 MB; tried again with half of its rows at a time" in ended.err
+    assert letters.tree() == roomy
+    assert letters.program("rejects", "--csv").out == rejects
+
+
+def test_what_is_too_large_in_a_later_stage_is_told_with_what_helps(letters: Any) -> None:
+    """When half of it was too much as well."""
+    stages = SECOND.format(steps=bad("is large"))
+    declare(letters, stages=stages, settings='worker_memory = "500MB"', errors="max_dead = 1")
+    ended = letters.command("-j", "2")
+    assert ended.code == 1
+    assert "and worker_memory is 500 MB" in ended.json["error"]["message"]
+    assert "give it more worker_memory" in ended.json["error"]["hint"]
+    assert "make chunk_size smaller" in ended.json["error"]["hint"]
+    assert (letters.root / "tries").stat().st_size == 2
 
 
 def test_a_file_that_is_cut_is_dead_as_a_whole(letters: Any) -> None:

@@ -70,6 +70,16 @@ def test_what_comes_again_is_not_tried_again(cause: Cause) -> None:
     assert followed(known, known.first(task()), cause) == []
 
 
+def test_what_needs_too_much_in_a_later_stage_is_tried_with_half_of_it() -> None:
+    """Once, and not where it needs all its rows at a time, or has none to speak of."""
+    later = replace(task(2), inputs=(Piece("before"),))
+    for held, halves in ((19, [10]), (1, []), (0, [])):
+        known = Attempts(replace(rules(), held_bytes=lambda _, held=held: held), [later])
+        found = followed(known, known.first(later), Cause.MEMORY)
+        assert [each.attempt.piece_bytes for each in found] == halves
+        assert not any(each.is_retry for each in found)
+
+
 def test_one_attempt_means_one() -> None:
     """It is the last at once."""
     known = Attempts(rules(attempts=1, may_die=False), [task()])

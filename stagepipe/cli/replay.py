@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from stagepipe.record.returning import Form
     from stagepipe.run.replay import Replay
 
+FEW = 5
+"""So many dead letters are named; `--json` has all."""
+
 
 @click.command("replay", cls=Command, short_help="Take up rejects that were mended.")
 @click.argument("run", required=False)
@@ -110,12 +113,19 @@ def _read(path: Path) -> Form:
 def _lines(done: Replay, flags: tuple[str, ...]) -> Iterator[str]:
     """What became of the rejects, for a person."""
     of = f"of run {done.of}"
-    if not done.asked:
-        yield field("replay", f"nothing {of} was taken up")
-    else:
-        yield field(
-            "replay", f"{count(done.asked, 'reject')} {of} taken up, {done.settled} settled"
-        )
+    alive = sum(done.dead_letters.values())
+    told = []
+    if done.asked or not done.dead_letters:
+        taken = f"{count(done.asked, 'reject')} {of} taken up, {done.settled} settled"
+        told.append(taken if done.asked else f"nothing {of} was taken up")
+    if done.dead_letters:
+        tried = count(len(done.dead_letters), "dead letter")
+        told.append(f"{tried} {of} tried again, {alive} alive now")
+    yield from map(field, ("replay", ""), told)
+    for path, is_alive in list(done.dead_letters.items())[:FEW]:
+        yield field("", f"{path}: {'alive' if is_alive else 'dead again'}")
+    if len(done.dead_letters) > FEW:
+        yield field("", f"and {len(done.dead_letters) - FEW:,} more")
     for (reason, column), records in done.still.most_common():
         where = f" in column {column!r}" if column else ""
         yield field("", f"{records} rejected again: {reason}{where}")

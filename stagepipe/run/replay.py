@@ -50,8 +50,9 @@ class Taking:
 class Replay:
     """What became of the rejects of the run `of`. `asked` is how many were taken up, `settled` how
     many of them are not rejected any more; `still` has the others that were rejected again, by
-    reason and column, and `left_out` those that were not taken up, by why. Where nobody said which
-    run and nothing was taken up, `earlier` has the open rejects of runs before it, by run."""
+    reason and column, and `left_out` those that were not taken up, by why. `dead_letters` are those
+    of that run which were tried again, by path, and whether each is alive now. Where nobody said
+    which run and nothing was taken up, `earlier` has the open rejects of runs before it, by run."""
 
     of: str
     result: RunResult
@@ -59,6 +60,7 @@ class Replay:
     settled: int
     still: Counter[tuple[str, str]]
     left_out: Counter[str]
+    dead_letters: Mapping[str, bool] = field(default_factory=dict)
     earlier: Mapping[str, int] = field(default_factory=dict)
 
     def to_plain(self) -> dict[str, Any]:
@@ -73,6 +75,9 @@ class Replay:
             "settled": self.settled,
             "rejected": still,
             "left_out": left_out,
+            "dead_letters": [
+                {"file": path, "alive": is_alive} for path, is_alive in self.dead_letters.items()
+            ],
             "earlier": dict(self.earlier),
         }
         return {**self.result.to_plain(), "replay": about}
@@ -105,7 +110,7 @@ def _replayed(pipeline: Pipeline, run: str | None, form: Form | None, how: Reque
         result = run_locked(checked, replace(how, replay_of=row["run"]))
         with Ledger(path) as ledger:
             done = _outcome(pipeline, ledger, row, taking, result)
-            if run is not None or form is not None or done.asked:
+            if run is not None or form is not None or done.asked or done.dead_letters:
                 return done
             return replace(done, earlier=open_before(ledger, row, pipeline.state_path))
 
@@ -227,7 +232,15 @@ def _outcome(
     settled = ledger.settled(pipeline.name)
     done = {origin for origin in taking.asked if settled.get(origin, 0) >= now["number"]}
     still = Counter(rejected[origin] for origin in (taking.asked - done) & rejected.keys())
-    return Replay(row["run"], result, len(taking.asked), len(done), still, taking.left_out)
+    tried = _tried_again(ledger, row["run"], now["run"])
+    return Replay(row["run"], result, len(taking.asked), len(done), still, taking.left_out, tried)
+
+
+def _tried_again(ledger: Ledger, before: str, now: str) -> dict[str, bool]:
+    """The dead letters of a run that another one has read again, and whether each is alive."""
+    read, dead = ledger.files(now), {each["path"] for each in ledger.dead_letters(now)}
+    were_dead = ((each["source"], each["path"]) for each in ledger.dead_letters(before))
+    return {path: path not in dead for source, path in were_dead if (source, path) in read}
 
 
 def _reasons(path: Path) -> dict[Origin, tuple[str, str]]:

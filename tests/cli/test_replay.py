@@ -54,7 +54,7 @@ def test_out_and_back(project) -> None:
     assert done["rows"]["read"] == 5
     assert done["replay"] == {
         "of": first["run"], "records": 1, "settled": 1, "rejected": [], "left_out": [],
-        "earlier": {},
+        "dead_letters": [], "earlier": {},
     }  # fmt: skip
     (reject,) = project.json("rejects", first["run"])
     assert tuple(reject) == (*Reject._fields, "status")
@@ -145,6 +145,26 @@ def test_what_cannot_be_replayed(project, words: tuple[str, ...], message: str) 
     before = project.files()
     assert message in project.run("replay", *words, code=2).stderr
     assert project.files() == before
+
+
+def test_dead_letters_that_were_tried_again_are_named(project) -> None:
+    """With what became of each, also where there was no reject."""
+    project.write("a.csv", "id,word\n1,one\n")
+    for name in ("b.csv", "c.csv"):
+        project.write(name, "id/word\n2/two\n")
+    text = (project.folder / "pipeline.toml").read_text()
+    text = text.replace("[errors]\n", "[errors]\nmax_dead = 2\n").replace('"a.csv"', '"*.csv"')
+    project.write("pipeline.toml", text)
+    first = project.json("run", "-q")
+    assert first["files"]["dead"] == 2
+    project.write("b.csv", "id,word\n2,two\n")
+    lines = project.run("replay").stdout.splitlines()
+    at = lines.index(f"replay    2 dead letters of run {first['run']} tried again, 1 alive now")
+    assert lines[at + 1 :] == ["          b.csv: alive", "          c.csv: dead again"]
+    project.write("c.csv", "id,word\n3,three\n")
+    found = project.json("replay", "-q")["replay"]["dead_letters"]
+    assert found == [{"file": "c.csv", "alive": True}]
+    assert "nothing of run" in project.run("replay").stdout
 
 
 def test_before_anything_ran(project) -> None:

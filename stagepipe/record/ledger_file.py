@@ -70,7 +70,11 @@ class LedgerFile:
         if version == 0:
             self._db.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
         elif version > VERSION:
-            raise sqlite3.DatabaseError(f"it was written by a newer stagepipe (version {version})")
+            raise LedgerError(
+                f"the ledger {self.path} cannot be used: it was written by a newer stagepipe "
+                f"(version {version} of the ledger, this one knows {VERSION})",
+                f"run it with that newer stagepipe, or {MOVE_AWAY}",
+            )
         elif not is_only_read:  # a look at the past leaves it as it is
             for old in range(version, VERSION):
                 steps = f"{MIGRATIONS[old]} PRAGMA user_version = {old + 1};"

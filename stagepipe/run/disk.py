@@ -10,8 +10,14 @@ from pathlib import Path
 from stagepipe.amounts import size
 from stagepipe.declare import Pipeline
 from stagepipe.errors import RunError
+from stagepipe.run.causes import FULL
 
 HINT = "make room and run again: finished parts are kept"
+
+
+def is_full(error: OSError) -> bool:
+    """Whether it says that there is no room left, on the disk or in a quota."""
+    return error.errno in FULL
 
 
 class Room:

@@ -18,6 +18,7 @@ from stagepipe.plan.planner import Plan, StagePlan, go_on, make_plan
 from stagepipe.record import balance, rejects
 from stagepipe.run import barrier, layers
 from stagepipe.run.commit import Commit, part_of
+from stagepipe.run.disk import HINT, is_full
 from stagepipe.run.drifting import SourceDrift, failure
 from stagepipe.run.flusher import Flusher, flusher
 from stagepipe.run.holding import signals_held_back
@@ -66,7 +67,11 @@ class Run:
         except StagepipeError as error:
             return self.journal.end("failed", error)
         except OSError as error:
-            return self.journal.end("failed", RunError(f"{error.filename or 'a file'}: {error}"))
+            message, hint = (
+                f"{error.filename or 'a file'}: {error}",
+                HINT if is_full(error) else None,
+            )
+            return self.journal.end("failed", RunError(message, hint))
         except BaseException as error:
             self.journal.end("failed", RunError(f"{type(error).__name__}: {error}"))
             raise

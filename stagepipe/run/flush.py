@@ -29,12 +29,14 @@ from stagepipe.record.manifest import (
     strangers,
 )
 from stagepipe.record.spool import file_sha256, fsync
+from stagepipe.run.disk import HINT, is_full
 from stagepipe.run.kept_values import forget_others, keep
 from stagepipe.run.naming import data_files, partitions
 from stagepipe.run.replacing import clear_away, link_or_copy, put_in_place, remove
 from stagepipe.stopwatch import timed
 
 STILL_STANDS = "what stood there still stands, and finished parts are kept: mend it and run again"
+NEEDS_ROOM = f"what stood there still stands: {HINT}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +240,7 @@ class TablePlace:
         except OSError as error:
             raise RunError(
                 f"{self.table} cannot be written: {error.strerror}",
-                STILL_STANDS,
+                NEEDS_ROOM if is_full(error) else STILL_STANDS,
             ) from error
 
     def _take_pending(self) -> None:

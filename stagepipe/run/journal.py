@@ -26,6 +26,7 @@ from stagepipe.record import balance, rejects
 from stagepipe.record.ledger import Ledger
 from stagepipe.record.mended import Mended
 from stagepipe.record.tracebacks import Tracebacks
+from stagepipe.run.barrier import changed
 from stagepipe.run.descriptors import hold_lowest
 from stagepipe.run.drifting import Noted, SourceDrift, drift
 from stagepipe.run.holding import signals_held_back
@@ -153,6 +154,7 @@ class Journal:
         self, stage: StagePlan, task: Task, size: int, result: Receipt | Failure
     ) -> None:
         """A worker returned. A chunk that was only read is noted when its stage ends."""
+        result = result if isinstance(result, Failure) else self._as_noted(result)
         if isinstance(result, Failure) or stage.work.role in (Role.WHOLE, Role.COMPARES):
             self._tasks.add(stage.name, task, result)
         receipt, error = (result, None) if isinstance(result, Receipt) else (None, result.message)
@@ -180,11 +182,19 @@ class Journal:
 
     def note_dead(self, receipt: Receipt) -> None:
         """Keep the files of which nothing could be made."""
-        for segment in receipt.segments:
+        for segment in self._as_noted(receipt).segments:
             if segment.dead is not None and segment.file.path not in self.dead:
                 self.dead[segment.file.path] = segment.dead
                 path = printable(segment.file.path)
                 log.warning("dead letter: %s: %s", path, segment.dead, extra={"file": path})
+
+    def _as_noted(self, receipt: Receipt) -> Receipt:
+        """The receipt without files that could not be read because they changed. They are no dead
+        letters: the barrier fails for them, and the next run reads them as they are then."""
+        dead = [segment.file for segment in receipt.segments if segment.dead is not None]
+        moved = {file for file in dead if any(changed(self._pipeline.folder, [file]))}
+        left = tuple(segment for segment in receipt.segments if segment.file not in moved)
+        return replace(receipt, segments=left) if moved else receipt
 
     def note_drift(self, receipts: Sequence[Receipt]) -> list[SourceDrift]:
         """See and tell what is new about the files that the first stage read. A ledger that cannot
@@ -226,6 +236,7 @@ class Journal:
         outputs: tuple[Output, ...] = (),
     ) -> None:
         """A stage is committed, or failed. `receipts` are those that there are."""
+        receipts = list(map(self._as_noted, receipts))
         by_key = {receipt.key: receipt for receipt in receipts}
         segments = (s for receipt in receipts for s in receipt.segments)
         self._read.update(s.file.path for s in segments if not s.file.is_mended)

@@ -141,7 +141,10 @@ class Making:
         balance.check_receipt(receipt)
         self._journal.note_dead(receipt)
         if self._how.fail_fast and not receipt.is_whole:
-            raise BudgetError(f"stopped at the first: {barrier.dead_in_words(self._journal.dead)}")
+            dead = {s.file: s.dead for s in receipt.segments if s.dead is not None}
+            barrier.check_unchanged(self._plan.checked.pipeline.folder, dead)
+            words = barrier.dead_in_words({file.path: why for file, why in dead.items()})
+            raise BudgetError(f"stopped at the first: {words}")
         self._receipts[task.key] = receipt
         return receipt
 

@@ -134,6 +134,9 @@ def test_a_file_that_moves_before_it_is_committed(
     ended = moving(kind, when=when)
     assert ended.code == 1
     assert f"landing/a.csv {'is gone' if kind == 'remove' else 'changed'} since" in ended.message
+    assert "dead letter" not in ended.err
+    assert ended.json["files"]["dead"] == 0
+    assert project.program("show", "--json").json["dead_letters"] == []
     assert not (project.root / "out/letters").exists()
     again = project.command()
     assert again.code == 0, again.err

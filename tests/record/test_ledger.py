@@ -122,7 +122,9 @@ def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
     with pytest.raises(LedgerError, match="newer stagepipe") as caught:
         Ledger(path)
-    assert "only history is lost" in (caught.value.hint or "")
+    hint = caught.value.hint or ""
+    assert hint.startswith("run it with that newer stagepipe, or move it away")
+    assert "only history is lost" in hint
 
 
 NO_REPLAY = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -17,7 +18,7 @@ from killed import is_killed
 from stagepipe.errors import OutputError, RunError
 from stagepipe.model import Part, PartFile
 from stagepipe.record.manifest import manifest_path, shown
-from stagepipe.run import replacing
+from stagepipe.run import flush, replacing
 from stagepipe.run.flush import Appending, TablePlace
 
 OLD = {"a": "aaa", "b": "bb"}
@@ -189,6 +190,24 @@ def test_without_an_exchange_the_table_is_renamed_twice(
     publish(tmp_path, parts(tmp_path / "spool", NEW))
     assert read(tmp_path) == contents(NEW)
     assert is_clean(tmp_path)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_with_what_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """There is nothing to mend."""
+    publish(tmp_path, parts(tmp_path / "spool", OLD))
+
+    def full(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(flush, "link_or_copy", full)
+    with pytest.raises(RunError, match="cannot be written") as caught:
+        publish(tmp_path, parts(tmp_path / "spool", NEW))
+    hint = "what stood there still stands: make room and run again: finished parts are kept"
+    assert caught.value.hint == hint
+    assert read(tmp_path) == contents(OLD)
 
 
 def test_a_lost_part_leaves_the_old_table(tmp_path: Path) -> None:

@@ -11,7 +11,15 @@ from stagepipe.declare import Pipeline, Sink, fault_at
 from stagepipe.errors import Fault, OutputError
 from stagepipe.model import Receipt, printable
 from stagepipe.plan.kept_values import values_not_kept
-from stagepipe.record.manifest import Manifest, is_ours, made_of, manifest_path, shown, strangers
+from stagepipe.record.manifest import (
+    Manifest,
+    is_ours,
+    made_of,
+    manifest_path,
+    shown,
+    strangers,
+    table_above,
+)
 from stagepipe.record.spool import Spool
 
 
@@ -112,6 +120,12 @@ def _not_ours(pipeline: Pipeline, sink: Sink, table: Path, manifest: Manifest | 
         return (
             f"{table} was written by pipeline {manifest.pipeline!r}: "
             "choose another path, or move it away"
+        )
+    if (found := table_above(table)) is not None:
+        above, other = found
+        return (
+            f"{table} lies in the table {above} of pipeline {other.pipeline!r}, which holds "
+            "nothing but its data: choose another path, or move that table away"
         )
     if sink.on_existing == "append" and (trouble := _unknown(table, manifest)):
         return trouble

@@ -98,6 +98,19 @@ def shown(table: Path) -> Manifest | None:
     return None
 
 
+def table_above(place: Path) -> tuple[Path, Manifest] | None:
+    """The table in whose folder a place lies, with its manifest; None where it lies in none. A
+    table that was moved away has left its manifest perhaps, but none of its files."""
+    for above in Path(os.path.realpath(place.parent), place.name).parents:
+        for path in (manifest_path(above), pending_path(above)):
+            manifest = _read(path)
+            if manifest is None or not above.is_dir():
+                continue
+            if not manifest.files or any((above / file.name).exists() for file in manifest.files):
+                return above, manifest
+    return None
+
+
 def is_ours(file: Path) -> bool:
     """Whether stagepipe wrote the file that stands there. One that was copied, with its manifest,
     has another inode; then its content tells."""

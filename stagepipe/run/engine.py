@@ -67,11 +67,9 @@ class Run:
         except StagepipeError as error:
             return self.journal.end("failed", error)
         except OSError as error:
-            message, hint = (
-                f"{error.filename or 'a file'}: {error}",
-                HINT if is_full(error) else None,
-            )
-            return self.journal.end("failed", RunError(message, hint))
+            hint = HINT if is_full(error) else None
+            trouble = RunError(f"{error.filename or 'a file'}: {error}", hint)
+            return self.journal.end("failed", trouble)
         except BaseException as error:
             self.journal.end("failed", RunError(f"{type(error).__name__}: {error}"))
             raise

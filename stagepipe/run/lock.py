@@ -95,6 +95,16 @@ def refuse_if_held(pipeline: Pipeline) -> None:
     for place in place_locks(pipeline):
         if is_held(place):
             raise _another_writer(place)
+        _refuse_within(place)
+
+
+def _refuse_within(place: Path) -> None:
+    """Look whether another run writes a table in whose folder a place lies: not even the lock of
+    the place may be made there. Raises LockedError."""
+    for folder in place.parents:
+        lock = folder.parent / f".{folder.name}.lock"
+        if is_held(lock):
+            raise _another_writer(lock)
 
 
 @contextmanager
@@ -126,6 +136,7 @@ def only_run(pipeline: Pipeline) -> Iterator[None]:
 @contextmanager
 def _only_writer(path: Path, me: Holder) -> Iterator[None]:
     """Hold the lock of a place. Where there can be none, whoever writes there next says why."""
+    _refuse_within(path)
     made = [folder for folder in path.parents if not folder.exists()]
     try:
         lock = _acquired(path, make_folder=True)

@@ -202,6 +202,17 @@ def test_what_hangs_is_ended_and_found(letters: Any, how: str) -> None:
     assert "in goes_wrong" in found.read_text()
 
 
+def test_what_takes_many_times_as_long_as_others_is_ended(letters: Any) -> None:
+    """By a multiple of the median of those that are done."""
+    errors = 'timeout = "5x"\nattempts = 1\nmax_dead = 1'
+    declare(letters, step=bad("hangs"), errors=errors, settings='chunk_size = "900B"')
+    ended = letters.command("-j", "2")
+    assert ended.code == 0, ended.message
+    assert ended.json["stages"][0]["tasks"]["made"] == FILES
+    assert "dead letter: landing/3.csv: it took longer than" in ended.err
+    assert ids(letters) == all_ids(without=3)
+
+
 def test_what_waits_too_long_in_a_thread_is_given_up(letters: Any) -> None:
     """No thread can be ended, but nothing waits for it, not even the end of the program."""
     for number in set(range(FILES)) - {2, 3}:

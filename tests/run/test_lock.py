@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -122,6 +123,35 @@ def test_two_pipelines_on_one_place(at_work: Any) -> None:
     assert f"run {run['run']}, process {process.pid}" in refused.message
     again = project.command()
     assert (again.code, f"run {run['run']}, process {process.pid}" in again.message) == (75, True)
+
+
+def test_a_pipeline_that_writes_within_the_table_of_another(at_work: Any) -> None:
+    """Nothing but data lies there: while the one is at work, the other waits outside and makes no
+    folder; when the table stands, it is refused as well."""
+    process, project = at_work
+    project.write("inner.csv", "id,word\n1,a\n")
+
+    def inner() -> Any:
+        text = (project.root / "pipeline.toml").read_text().replace('"letters"\n', '"inner"\n')
+        text = text.replace('path = "letters"', 'path = "letters/inner"').replace('"wait"', "")
+        project.write("second.toml", text.replace("plugins =", 'state = "elsewhere"\nplugins ='))
+        return project.command("second.toml")
+
+    refused = inner()
+    assert refused.code == 75, refused.err
+    assert "out/letters is being written by a run of pipeline 'letters'" in refused.message
+    assert not (project.root / "out/letters").exists()
+    process.kill()
+    process.wait()
+    project.declare()
+    assert project.command().code == 0
+    refused = inner()
+    assert refused.code == 2, refused.err
+    assert "out/letters/inner lies in the table" in refused.message
+    assert "out/letters of pipeline 'letters'" in refused.message
+    assert project.command().code == 0
+    shutil.rmtree(project.root / "out/letters")
+    assert inner().code == 0
 
 
 def test_a_run_is_refused_before_its_plugins_are_imported(at_work: Any) -> None:

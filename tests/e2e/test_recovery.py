@@ -350,6 +350,39 @@ def test_a_disk_with_too_little_room_is_not_written_to(letters: Any) -> None:
     assert not (letters.root / "out/letters").exists()
 
 
+FILLING = """
+import shutil
+from stagepipe import hookimpl
+
+@hookimpl
+def stagepipe_event(event):
+    if type(event).__name__ == "TaskFinished" and (HERE / "poison").exists():
+        usage = shutil.disk_usage(HERE)
+        shutil.disk_usage = lambda _: usage._replace(free=5)
+"""
+
+
+def test_a_disk_that_fills_up_during_a_run_ends_it(letters: Any) -> None:
+    """Tasks that still run are not waited for; what is finished is taken when there is room."""
+    letters.write("own.py", STEPS + FILLING)
+    letters.write("poison", "")
+    declare(
+        letters,
+        step=bad("hangs", poison="poison"),
+        settings='min_free = "10B"\nchunk_size = "900B"',
+    )
+    ended = letters.command("-j", "1")
+    assert ended.code == 1
+    assert "only 5 bytes are free on the disk of" in ended.message
+    assert "make room and run again: finished parts are kept" in ended.message
+    assert not (letters.root / "out/letters").exists()
+    (letters.root / "poison").unlink()
+    ended = letters.command("-j", "1")
+    assert ended.code == 0, ended.message
+    assert ended.json["stages"][0]["tasks"]["taken"] >= 1
+    assert ids(letters) == all_ids()
+
+
 def test_a_later_stage_has_no_dead_letters(letters: Any) -> None:
     """Nobody knows there which file a row is from; what failed is named, and tried again."""
     stages = '[[stage]]\nname = "second"\nsteps = [STEP]\n' + (

@@ -21,6 +21,9 @@ UNKNOWN = 255
 """The fork server's word for a process of which it does not know how it ended."""
 PATIENCE_SECONDS = 5.0
 """How long a process that was killed is waited for: one that hangs in the kernel may never end."""
+LEAVE_SECONDS = 1.0
+"""How long a worker with nothing to do may take to end itself: one in which a plugin has started a
+thread or a process waits for that."""
 
 
 class Crew:
@@ -76,9 +79,7 @@ class Crew:
         alive = {pid for pid in self._seen if _is_there(pid)}
         self._kill()
         # The pool asks how its processes ended, too, and only one of two who ask gets an answer.
-        closing = Thread(target=self._pool.shutdown, kwargs={"cancel_futures": True}, daemon=True)
-        closing.start()
-        closing.join(PATIENCE_SECONDS)
+        self._shut_down(PATIENCE_SECONDS)
         codes = {pid: process.exitcode for pid, process in self._seen.items()}
         return {
             pid: in_words(code)
@@ -91,14 +92,20 @@ class Crew:
         self._start()
 
     def close(self, *, is_at_rest: bool) -> None:
-        """End all workers; by SIGKILL unless they are `is_at_rest`."""
-        if is_at_rest:
-            self._pool.shutdown()
+        """End all workers; by SIGKILL unless they are `is_at_rest` and end themselves."""
+        if is_at_rest and self._shut_down(LEAVE_SECONDS):
             return
         self._kill()
         self._pool.shutdown(wait=False, cancel_futures=True)
         for process in self._seen.values():
             process.join(PATIENCE_SECONDS)
+
+    def _shut_down(self, seconds: float) -> bool:
+        """Have the pool end its workers. Whether it did in so many seconds."""
+        closing = Thread(target=self._pool.shutdown, kwargs={"cancel_futures": True}, daemon=True)
+        closing.start()
+        closing.join(seconds)
+        return not closing.is_alive()
 
     def _kill(self) -> None:
         # Workers ignore SIGTERM, which a process group gets as one: they are ended by their id.

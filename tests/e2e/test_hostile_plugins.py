@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 PLUGIN = """
-import locale, os, sys, threading, time
+import locale, multiprocessing, os, sys, threading, time
 from pathlib import Path
 from stagepipe import hookimpl, step
 
@@ -55,8 +55,17 @@ def stayed(tmp_path: Path) -> Iterator[Path]:
     """Where the processes that stay say their ids; they are ended after the test."""
     path = tmp_path / "stayed"
     yield path
+    for process in staying(path):
+        process.kill()
+
+
+def staying(path: Path) -> list[psutil.Process]:
+    """The processes of which the ids stand there that have not ended."""
+    found = []
     for pid in path.read_text().split() if path.exists() else ():
-        os.kill(int(pid), signal.SIGKILL)
+        with suppress(psutil.NoSuchProcess):
+            found.append(psutil.Process(int(pid)))
+    return found
 
 
 @pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS)
@@ -97,3 +106,23 @@ def test_a_plugin_that_ends_the_program(
     assert ended.code == code, ended.err
     assert said in ended.err
     assert ended.json["rows"]["written"] == (0 if code else 100)
+
+
+STAYING = {
+    "thread": "threading.Thread(target=time.sleep, args=(1000,)).start()",
+    "process": "multiprocessing.get_context('fork').Process(target=stay).start()",
+}
+
+
+@pytest.mark.parametrize("deed", STAYING.values(), ids=STAYING)
+def test_a_worker_that_does_not_end_itself_is_ended(
+    project: Any, stayed: Path, deed: str
+) -> None:
+    """Python waits for threads and for children at a worker's end; the run does not."""
+    said = dict.fromkeys(PLACES, "pass") | {"in_step": deed}
+    project.write("odd.py", PLUGIN.format(**said, stayed=str(stayed)))
+    project.letters("a.csv", range(100))
+    project.declare(settings='plugins = ["odd.py"]\nchunk_size = "1kB"', first='"odd"')
+    ended = project.command()
+    assert ended.code == 0, ended.err
+    assert ended.json["rows"]["written"] == 100

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import select
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -126,3 +128,42 @@ def test_a_worker_that_does_not_end_itself_is_ended(
     ended = project.command()
     assert ended.code == 0, ended.err
     assert ended.json["rows"]["written"] == 100
+
+
+STARTED = {
+    "child": "os.fork() or stay()",
+    "daemon": "os.fork() or (os.setsid(), os.fork() and os._exit(0), stay())",
+}
+ENDS = {
+    "by itself": None,
+    "by SIGTERM": psutil.Process.terminate,
+    "by kill -9": psutil.Process.kill,
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nobody is told of orphans")
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("deed", STARTED.values(), ids=STARTED)
+def test_nothing_that_a_step_starts_outlives_the_run(
+    project: Any, stayed: Path, deed: str, end: Callable[[psutil.Process], None] | None
+) -> None:
+    """However the run ends, and however far away from it the process has put itself."""
+    then = "pass" if end is None else "time.sleep(1000)"
+    said = dict.fromkeys(PLACES, "pass") | {"in_step": f"{deed}; {then}"}
+    project.write("odd.py", PLUGIN.format(**said, stayed=str(stayed)))
+    project.letters("a.csv", range(10))
+    project.declare(settings='plugins = ["odd.py"]', first='"odd"')
+    process = project.start()
+    try:
+        while not (stayed.exists() and stayed.read_text().endswith(" ")):
+            assert process.poll() is None
+            select.select([], [], [], 0.05)
+        if end is not None:
+            end(psutil.Process(process.pid))
+        process.wait(timeout=60)
+        _, alive = psutil.wait_procs(staying(stayed), timeout=5)
+    finally:
+        for one in (process, *staying(stayed)):
+            one.kill()
+        process.communicate()
+    assert not alive

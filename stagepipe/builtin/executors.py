@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from typing import Any
 
 WORKER_ENVIRONMENT = {
@@ -40,7 +40,10 @@ class ProcessPool:
         """Start the fork server: it imports what workers need while the parent plans."""
         if may_fork():
             multiprocessing.get_context("forkserver").set_forkserver_preload([*modules, AT_END])
-            with _environment_of_workers(), _no_interrupts():
+            # It lets SIGINT through again when it has started: not within what holds that back.
+            with _deaf():
+                resource_tracker.ensure_running()
+            with _environment_of_workers(), _deaf():
                 forkserver.ensure_running()
 
     def __call__(
@@ -60,9 +63,9 @@ def may_fork() -> bool:
 
 
 @contextmanager
-def _no_interrupts() -> Iterator[None]:
-    """Have the fork server start deaf to Ctrl-C, which a terminal sends to it as well."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _deaf() -> Iterator[None]:
+    """Have a process start deaf to what a terminal sends to the whole group: Ctrl-C, a hang-up."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         yield
     finally:

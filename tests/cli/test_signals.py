@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 from waiting import WAITING
 
@@ -26,6 +28,18 @@ while not select.select([fifo], [], [], 0.05)[0]:
     pass
 """
 
+SWALLOWING = """
+import os
+import select
+
+while True:
+    try:
+        select.select([os.open({never!r}, os.O_RDONLY)], [], [])
+    except BaseException:
+        pass
+"""
+OF_GROUP = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+
 
 @pytest.fixture
 def never(project) -> Path:
@@ -39,7 +53,10 @@ def never(project) -> Path:
 def waiting_run(project, never):
     """A run that stands in the middle of a task, and the project."""
     project.plugin(WAITING.format(never=str(never)), "wait")
-    with project.start("run", "--json") as process, never.open("w"):  # opens when the step does
+    with (
+        project.start("run", "--json", start_new_session=True) as process,
+        never.open("w"),  # opens when the step does
+    ):
         yield process, project
         if process.poll() is None:
             process.kill()
@@ -58,6 +75,55 @@ def test_a_signal_interrupts_the_run(waiting_run, signum: int, code: int) -> Non
     assert result["status"] == "interrupted"
     assert result["run"] == running["run"]
     assert project.json("runs")[0]["status"] == "interrupted"
+
+
+@pytest.mark.parametrize(("signum", "code"), OF_GROUP)
+def test_a_signal_to_the_group_is_one_to_the_run(waiting_run, signum: int, code: int) -> None:
+    """A terminal and a supervisor send it to all processes of a run: those that serve it go on
+    until it ends them, and say nothing."""
+    process, _ = waiting_run
+    os.killpg(process.pid, signum)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert json.loads(out)["status"] == "interrupted"
+    assert b"Traceback" not in err, err
+    assert b"Warning" not in err, err
+
+
+def is_importing(process: psutil.Process) -> bool:
+    """Whether it is a fork server, and larger than Python is by itself."""
+    return "forkserver" in " ".join(process.cmdline()) and process.memory_info().rss > 20e6
+
+
+def test_ctrl_c_while_the_fork_server_starts(project, never) -> None:
+    """It imports for a while, and is deaf from its first moment."""
+    project.plugin(IMPORTING.format(never=str(never)))
+    with project.start("run", "--json", start_new_session=True) as process:
+        run = psutil.Process(process.pid)
+        try:
+            while not any(is_importing(each) for each in run.children()):
+                assert process.poll() is None
+                select.select([], [], [], 0.005)
+            os.killpg(process.pid, signal.SIGINT)
+            _, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 130, err
+    assert b"Traceback" not in err, err
+
+
+def test_a_second_ctrl_c_ends_what_swallows_the_first(project, never) -> None:
+    """At once, and without a word."""
+    project.plugin(SWALLOWING.format(never=str(never)))
+    with project.start("run", "--json") as process, never.open("w"):
+        try:
+            while process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                select.select([], [], [], 0.1)
+            out, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert (process.returncode, out, err) == (130, b"", b"")
 
 
 def test_a_killed_run_is_shown_as_interrupted(waiting_run) -> None:

@@ -300,6 +300,8 @@ class Cause(StrEnum):
     """It was ended because the worker of another attempt died."""
     TIMEOUT = "timeout"
     MEMORY = "memory"
+    HANDLES = "handles"
+    """Its worker can open no more files. It may pass in another one."""
     DISK_FULL = "disk full"
 
 

@@ -10,6 +10,7 @@ of some service.
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 
 from stagepipe.errors import StagepipeError
@@ -38,14 +39,22 @@ LASTING_OF_SYSTEM = (
     PermissionError,
 )
 LIBRARIES = ("polars", "pyarrow", "stagepipe")
-FULL = (errno.ENOSPC, errno.EDQUOT)
+BY_NUMBER = {
+    errno.ENOSPC: Cause.DISK_FULL,
+    errno.EDQUOT: Cause.DISK_FULL,
+    errno.EMFILE: Cause.HANDLES,
+    errno.ENFILE: Cause.HANDLES,
+}
+NUMBER = re.compile(r"\(os error (\d+)\)")
+"""As polars has it, in the text alone."""
 
 
 def cause_of(error: BaseException) -> Cause:
     """Why an attempt failed that ended with this error."""
     chain = list(_chain(error))
-    if any(isinstance(each, OSError) and each.errno in FULL for each in chain):
-        return Cause.DISK_FULL
+    for each in chain:
+        if isinstance(each, OSError) and (cause := BY_NUMBER.get(_number(each))) is not None:
+            return cause
     if any(isinstance(each, MemoryError) for each in chain):
         return Cause.MEMORY
     root = chain[-1]
@@ -60,6 +69,12 @@ def cause_of(error: BaseException) -> Cause:
 def may_pass(error: BaseException) -> bool:
     """Whether it is an error of the system that may be gone the next time."""
     return isinstance(error, OSError) and not isinstance(error, LASTING_OF_SYSTEM)
+
+
+def _number(error: OSError) -> int:
+    """What the system calls the error; 0 where it does not say."""
+    found = NUMBER.search(str(error))
+    return error.errno or (int(found[1]) if found else 0)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -2,7 +2,8 @@
 
 Never more is submitted than may run: what waits, waits in `Limits`. So when a worker dies, the
 suspects are the few attempts in flight. The pool is made anew, and each of them comes back as a
-failure that says how far it is under suspicion; what follows is not decided here.
+failure that says how far it is under suspicion; what follows is not decided here. Where a worker
+can open no more files nothing starts until all that runs is done, and the pool is made anew.
 
 What is done comes in through a queue, so that an attempt costs the same however many others are in
 flight. The clock and the queue can be given: so can a simulated time.
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Future, wait
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Protocol
@@ -41,6 +42,9 @@ MOST_BROKEN = 3
 DEATH_HINT = (
     "it was killed, ran out of memory, or a plugin crashed it; finished parts are kept: run again, "
     "perhaps with fewer jobs or a smaller chunk_size"
+)
+HANDLES_HINT = (
+    "a plugin may not close what it opens, or `ulimit -n` allows too few open files at a time"
 )
 
 
@@ -121,6 +125,7 @@ class FanOut:
         self._memory_limit = memory_limit
         self._id = secrets.token_hex(4)
         self._count = 0
+        self._is_worn = False
         self._running: dict[Future[worker.Returned], Flight] = {}
 
     def __enter__(self) -> FanOut:
@@ -141,6 +146,9 @@ class FanOut:
         told = float("-inf")
         while True:
             now = self._clock()
+            if self._is_worn and not self._running:
+                self._workers.bury()
+                self._renew()
             is_sound = self._await_warm() and self._start(limits, deadlines, calls, now)
             if not self._running and limits.is_drained:
                 return
@@ -156,7 +164,7 @@ class FanOut:
                 broken += 1
                 if broken == MOST_BROKEN and not found:
                     raise TaskError("worker processes died as they started", DEATH_HINT)
-                self._workers.renew()
+                self._renew()
             if found:
                 broken = 0
             for attempt, result in found:
@@ -165,6 +173,10 @@ class FanOut:
                 limits.finished(attempt)
                 yield attempt, result
             self._watch(deadlines, now)
+
+    def _renew(self) -> None:
+        self._workers.renew()
+        self._is_worn = False
 
     def _await_warm(self) -> bool:
         """Whether the workers are ready; the first time they are waited for."""
@@ -176,7 +188,7 @@ class FanOut:
 
     def _start(self, limits: Limits, deadlines: Deadlines, calls: Calls, now: float) -> bool:
         """Start what may start. Whether the pool took it."""
-        while (attempt := limits.next_attempt(now)) is not None:
+        while not self._is_worn and (attempt := limits.next_attempt(now)) is not None:
             self._count += 1
             order = calls.order(attempt, f"{self._id}{self._count:x}")
             try:
@@ -193,7 +205,9 @@ class FanOut:
 
     def _patience(self, limits: Limits, deadlines: Deadlines, now: float) -> float:
         """How long to wait for a result, in seconds."""
-        times = [now + PATIENCE_SECONDS, limits.wake_at(now), deadlines.next_at()]
+        times = [now + PATIENCE_SECONDS, deadlines.next_at()]
+        if not self._is_worn:
+            times.append(limits.wake_at(now))
         if self._memory_limit is not None:
             times.append(now + WATCH_SECONDS)
         return max(min(at for at in times if at is not None) - now, 0.0)
@@ -232,6 +246,9 @@ class FanOut:
                 if isinstance(result, worker.Profiled):
                     calls.spent(flight.attempt, result.spent)
                     result = result.result
+                if isinstance(result, Failure) and result.cause is Cause.HANDLES:
+                    self._is_worn = True
+                    result = replace(result, cause=Cause.PASSING, hint=HANDLES_HINT)
                 found.append((flight.attempt, result))
         return found, is_sound
 

@@ -189,7 +189,8 @@ class ChunkReading:
 
     def _why_dead(self, error: DeadSegment | OSError) -> str:
         """Why a segment cannot be read. Raises the error where another attempt may read it."""
-        if cause_of(error) is Cause.DISK_FULL or (may_pass(error) and not self._is_last):
+        is_ours = cause_of(error) in (Cause.DISK_FULL, Cause.HANDLES)
+        if is_ours or (may_pass(error) and not self._is_last):
             raise error
         return f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 STEPS = """\
-import ctypes, os, signal, sys, time
+import ctypes, os, resource, signal, sys, time
 from pathlib import Path
 import polars as pl
 from stagepipe import step
@@ -54,6 +54,15 @@ def large(frame):
 @step
 def odd_ones(frame, *, reject):
     return reject(frame, pl.col("id") % 2 == 1, "odd")
+
+
+kept = []
+
+@step
+def leaking(frame, *, handles: int):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+    kept.extend(open(os.devnull) for _ in range(handles))
+    return frame
 
 @step(io_bound=True)
 def slow_io(frame, *, at: int = 300):
@@ -211,6 +220,25 @@ def test_what_takes_many_times_as_long_as_others_is_ended(letters: Any) -> None:
     assert ended.json["stages"][0]["tasks"]["made"] == FILES
     assert "dead letter: landing/3.csv: it took longer than" in ended.err
     assert ids(letters) == all_ids(without=3)
+
+
+def test_a_worker_that_can_open_no_more_files_is_made_anew(letters: Any) -> None:
+    """What is tried again is tried in another one."""
+    step, settings = '{ use = "leaking", handles = 60 }', 'chunk_size = "1kB"'
+    declare(letters, step=step, settings=settings)
+    ended = letters.command("-j", "1")
+    assert ended.code == 0, ended.err
+    assert ids(letters) == all_ids()
+    assert ended.json["stages"][0]["tasks"]["retried"] in range(1, FILES)
+
+
+def test_a_step_that_opens_too_much_at_once_is_named(letters: Any) -> None:
+    """In a new worker, too, and the hint says what it may be."""
+    declare(letters, step='{ use = "leaking", handles = 300 }')
+    ended = letters.command("-j", "1")
+    assert ended.code == 1
+    assert "OSError: [Errno 24] Too many open files" in ended.message
+    assert "may not close what it opens" in ended.message
 
 
 def test_what_waits_too_long_in_a_thread_is_given_up(letters: Any) -> None:

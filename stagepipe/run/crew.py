@@ -75,7 +75,8 @@ class Crew:
 
     def bury(self) -> Mapping[int, str]:
         """End what is left of a pool that is broken; the processes that had ended before, and how,
-        in words."""
+        in words. Those of which that is not known, as where the fork server was killed, are not
+        among them."""
         alive = {pid for pid in self._seen if _is_there(pid)}
         self._kill()
         # The pool asks how its processes ended, too, and only one of two who ask gets an answer.
@@ -84,7 +85,7 @@ class Crew:
         return {
             pid: in_words(code)
             for pid, code in codes.items()
-            if code is not None and (pid not in alive or code != -signal.SIGKILL)
+            if code not in (None, UNKNOWN) and (pid not in alive or code != -signal.SIGKILL)
         }
 
     def renew(self) -> None:
@@ -123,8 +124,6 @@ class Crew:
 
 def in_words(code: int) -> str:
     """How a process ended."""
-    if code == UNKNOWN:
-        return "died"
     if code >= 0:
         return f"ended itself with exit code {code}"
     try:

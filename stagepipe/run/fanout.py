@@ -268,8 +268,8 @@ class FanOut:
                 why = f"its worker {how[at_desk.pid]}"
             elif is_ended or (at_desk.pid is not None and how):
                 cause, why = Cause.NEIGHBOUR, "its worker was ended with that of another"
-            else:
-                cause = Cause.DEATH if len(flights) == 1 else Cause.COMPANY
+            else:  # nobody knows how: it may have been from outside, so it is tried alone first
+                cause = Cause.DEATH if flight.attempt.is_alone else Cause.COMPANY
                 why = "its worker died"
             found.append((flight.attempt, self._failure(flight, cause, why, at_desk.traceback)))
             self._spool.discard(flight.order.task.key, flight.order.attempt)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import select
 import shutil
 from pathlib import Path
@@ -220,6 +221,26 @@ def test_what_takes_many_times_as_long_as_others_is_ended(letters: Any) -> None:
     assert ended.json["stages"][0]["tasks"]["made"] == FILES
     assert "dead letter: landing/3.csv: it took longer than" in ended.err
     assert ids(letters) == all_ids(without=3)
+
+
+def test_a_file_is_not_to_blame_where_the_fork_server_dies(letters: Any) -> None:
+    """Its workers die with it, and nobody knows of what: the attempt does not count."""
+    for number in set(range(FILES)) - {3}:
+        (letters.root / f"landing/{number}.csv").unlink()
+    declare(letters, step=bad("hangs", times=1), errors="attempts = 1\nmax_dead = 1")
+    process = letters.start("-j", "1")
+    try:
+        while not (letters.root / "tries").exists():
+            assert process.poll() is None
+            select.select([], [], [], 0.05)
+        for child in psutil.Process(process.pid).children():
+            if "forkserver" in " ".join(child.cmdline()):
+                child.kill()
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert json.loads(out)["files"] == {"read": 1, "skipped": 0, "dead": 0}, err
+    assert ids(letters) == list(range(300, 300 + ROWS))
 
 
 def test_a_worker_that_can_open_no_more_files_is_made_anew(letters: Any) -> None:

@@ -456,8 +456,9 @@ def test_nothing_outlives_a_run_that_is_killed(letters: Any, how: str) -> None:
         family = psutil.Process(process.pid).children(recursive=True)
     finally:
         process.kill()
-    process.communicate()
-    _, alive = psutil.wait_procs(family, timeout=60)
+    process.wait()
+    _, alive = psutil.wait_procs(family, timeout=5)
     for one in alive:
         one.kill()
+    process.communicate()
     assert not alive

@@ -57,8 +57,7 @@ def stayed(tmp_path: Path) -> Iterator[Path]:
     """Where the processes that stay say their ids; they are ended after the test."""
     path = tmp_path / "stayed"
     yield path
-    for process in staying(path):
-        process.kill()
+    end_all(staying(path))
 
 
 def staying(path: Path) -> list[psutil.Process]:
@@ -68,6 +67,12 @@ def staying(path: Path) -> list[psutil.Process]:
         with suppress(psutil.NoSuchProcess):
             found.append(psutil.Process(int(pid)))
     return found
+
+
+def end_all(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 @pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS)
@@ -163,7 +168,7 @@ def test_nothing_that_a_step_starts_outlives_the_run(
         process.wait(timeout=60)
         _, alive = psutil.wait_procs(staying(stayed), timeout=5)
     finally:
-        for one in (process, *staying(stayed)):
-            one.kill()
+        process.kill()
+        end_all(staying(stayed))
         process.communicate()
     assert not alive

@@ -6,6 +6,7 @@ import hashlib
 import json
 import select
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -459,6 +460,7 @@ def test_nothing_outlives_a_run_that_is_killed(letters: Any, how: str) -> None:
     process.wait()
     _, alive = psutil.wait_procs(family, timeout=5)
     for one in alive:
-        one.kill()
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
     process.communicate()
     assert not alive

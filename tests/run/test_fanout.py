@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import select
 import signal
+import time
+from concurrent.futures import BrokenExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +162,37 @@ def test_workers_end_when_the_loop_is_left(project: Any) -> None:
         list(fan_out.run(attempts_of(plan, 2), Deadlines(None), calls(stop)))
     assert len(workers) == 2
     assert not any(psutil.pid_exists(worker) for worker in workers)
+
+
+def test_how_a_worker_ended_is_known_of_a_pool_that_is_broken(project: Any) -> None:
+    """Of its own end only: the others were ended for it, deaf to the SIGTERM that the pool sends."""
+    plan = prepared(project)
+    crew = Crew(plan.checked.plugins.executor("processes"), 2, plan.checked.work)
+    workers: list[psutil.Process] = []
+    try:
+        crew.await_warm()
+        futures = [crew._pool.submit(signal.pause) for _ in range(2)]
+        workers = [psutil.Process(each.pid) for each in multiprocessing.active_children()]
+        assert len(workers) == 2
+        await_deaf(workers)
+        crew._look_round()
+        workers[0].send_signal(signal.SIGSEGV)
+        assert all(isinstance(each.exception(timeout=60), BrokenExecutor) for each in futures)
+        assert crew.bury() == {workers[0].pid: "was killed by SIGSEGV"}
+        assert not any(each.is_running() for each in workers)
+    finally:
+        for each in workers:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        crew.close(is_at_rest=False)
+
+
+def await_deaf(workers: list[psutil.Process]) -> None:
+    """Wait until each has begun to follow its parent: from then on it ignores SIGTERM."""
+    until = time.monotonic() + 60
+    while not all(each.num_threads() > 1 for each in workers):
+        assert time.monotonic() < until
+        select.select([], [], [], 0.05)
 
 
 def test_workers_ignore_the_signals_of_a_group(project: Any) -> None:

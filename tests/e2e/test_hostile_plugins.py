@@ -122,9 +122,7 @@ STAYING = {
 
 
 @pytest.mark.parametrize("deed", STAYING.values(), ids=STAYING)
-def test_a_worker_that_does_not_end_itself_is_ended(
-    project: Any, stayed: Path, deed: str
-) -> None:
+def test_a_worker_that_does_not_end_itself_is_ended(project: Any, stayed: Path, deed: str) -> None:
     """Python waits for threads and for children at a worker's end; the run does not."""
     said = dict.fromkeys(PLACES, "pass") | {"in_step": deed}
     project.write("odd.py", PLUGIN.format(**said, stayed=str(stayed)))

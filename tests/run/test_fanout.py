@@ -165,7 +165,7 @@ def test_workers_end_when_the_loop_is_left(project: Any) -> None:
 
 
 def test_how_a_worker_ended_is_known_of_a_pool_that_is_broken(project: Any) -> None:
-    """Of its own end only: the others were ended for it, deaf to the SIGTERM that the pool sends."""
+    """Of its own end only: the others, deaf to the pool's SIGTERM, are ended for it."""
     plan = prepared(project)
     crew = Crew(plan.checked.plugins.executor("processes"), 2, plan.checked.work)
     workers: list[psutil.Process] = []

@@ -18,6 +18,7 @@ import socket
 import sys
 import warnings
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 COMMAND = re.compile(r"from multiprocessing\.forkserver import main; main\((\d+), ")
@@ -81,10 +82,16 @@ def _adopt_orphans() -> None:
         warnings.filterwarnings("ignore", "forkserver: waitpid returned unexpected pid")
 
 
-if address := _own_address(sys.orig_argv[-1]):
-    for signum in OF_GROUP:
-        signal.signal(signum, signal.SIG_IGN)
+def _stay_to_the_end() -> None:
+    before = {signum: signal.signal(signum, signal.SIG_IGN) for signum in OF_GROUP}
     signal.pthread_sigmask(signal.SIG_UNBLOCK, OF_GROUP)  # it was started with some held back
-    _adopt_orphans()
+    # `terminate` ends what others than stagepipe have this fork server make.
+    again = partial(signal.signal, signal.SIGTERM, before[signal.SIGTERM])
+    os.register_at_fork(after_in_child=again)
+
+
+if address := _own_address(sys.orig_argv[-1]):
+    _stay_to_the_end()
     atexit.register(end_descendants)
     atexit.register(clear_away, address)
+    _adopt_orphans()

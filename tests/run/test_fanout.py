@@ -16,10 +16,12 @@ import psutil
 import pytest
 
 from stagepipe import events
+from stagepipe.builtin.executors import ProcessPool
 from stagepipe.declare.units import Timeout
 from stagepipe.errors import TaskError
 from stagepipe.model import Cause, Failure, Receipt
 from stagepipe.plan.planner import Plan, check, make_plan
+from stagepipe.run import WORKER_MODULES
 from stagepipe.run.attempts import Attempt
 from stagepipe.run.crew import Crew
 from stagepipe.run.deadlines import Deadlines
@@ -205,6 +207,19 @@ def test_workers_ignore_the_signals_of_a_group(project: Any) -> None:
             os.kill(process.pid or 0, signum)
         assert len(list(fan_out.run(attempts_of(plan, 1), Deadlines(None), calls()))) == 3
         assert multiprocessing.active_children() == [process]
+
+
+def test_a_process_of_somebody_else_can_be_terminated() -> None:
+    """One that a program has the same fork server make, which ignores SIGTERM itself."""
+    ProcessPool().prepare(WORKER_MODULES)
+    process = multiprocessing.get_context("forkserver").Process(target=signal.pause)
+    process.start()
+    try:
+        process.terminate()
+        process.join(timeout=60)
+        assert process.exitcode == -signal.SIGTERM
+    finally:
+        process.kill()
 
 
 def test_the_caps_hold_in_a_real_run(project: Any) -> None:

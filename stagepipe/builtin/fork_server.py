@@ -48,10 +48,10 @@ def _own_address(command: str) -> str | None:
 
 
 def end_descendants() -> None:
-    """End the children of this process, and those whose parents that ended, until there are none.
+    """End the children of this process, and theirs, which become its own, until there are none.
     Nobody else asks how its children ended, so the id of one is never that of another process."""
-    while killed := [pid for pid in _children() if _is_killed(pid)]:
-        os.waitpid(killed[0], 0)
+    while [pid for pid in _children() if _is_killed(pid)]:
+        os.waitpid(-1, 0)
 
 
 def _is_killed(pid: int) -> bool:

@@ -10,14 +10,15 @@ from pathlib import Path
 from stagepipe.amounts import size
 from stagepipe.declare import Pipeline
 from stagepipe.errors import RunError
-from stagepipe.run.causes import FULL
+from stagepipe.model import Cause
+from stagepipe.run.causes import cause_of
 
 HINT = "make room and run again: finished parts are kept"
 
 
 def is_full(error: OSError) -> bool:
     """Whether it says that there is no room left, on the disk or in a quota."""
-    return error.errno in FULL
+    return cause_of(error) is Cause.DISK_FULL
 
 
 class Room:

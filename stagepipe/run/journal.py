@@ -193,8 +193,10 @@ class Journal:
         letters: the barrier fails for them, and the next run reads them as they are then."""
         dead = [segment.file for segment in receipt.segments if segment.dead is not None]
         moved = {file for file in dead if any(changed(self._pipeline.folder, [file]))}
+        if not moved:
+            return receipt
         left = tuple(segment for segment in receipt.segments if segment.file not in moved)
-        return replace(receipt, segments=left) if moved else receipt
+        return replace(receipt, segments=left)
 
     def note_drift(self, receipts: Sequence[Receipt]) -> list[SourceDrift]:
         """See and tell what is new about the files that the first stage read. A ledger that cannot

@@ -392,6 +392,7 @@ def test_reads_what_the_rules_say(block, pieces, most_doubtful, case):
     data, spec, options = case
     with (
         mock.patch.object(convert, "BLOCK_BYTES", block),
+        mock.patch.object(parsing, "MOST_AT_ONCE", block),
         mock.patch.object(body, "PIECE_BYTES", pieces),
         mock.patch.object(sifting, "MOST_DOUBTFUL", most_doubtful),
     ):

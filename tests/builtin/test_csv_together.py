@@ -149,7 +149,7 @@ def test_one_bad_file_leaves_most_together():
 
 def test_only_so_many_bytes_at_once(monkeypatch):
     files = [bytes_of(HEADER + b"%d,x\n" % n) for n in range(10)]
-    monkeypatch.setattr(together, "MOST_BYTES", 3 * len(files[0].data))
+    monkeypatch.setattr(together, "MOST_AT_ONCE", 3 * len(files[0].data))
     with mock.patch.object(together, "read_at_once", wraps=body.read_at_once) as once:
         results = jointly(files)
     assert results == singly(files)

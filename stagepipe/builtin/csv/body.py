@@ -104,7 +104,8 @@ def read_at_once(
         return None
     if survey.has_inner_ends and structure.has_torn(data, start):
         return None
-    table = typed_table(data, start, layout, dialect)
+    is_by_line = not survey.has_inner_ends
+    table = typed_table(data, start, layout, dialect, is_by_line=is_by_line)
     if table is None or table.num_rows != survey.records:
         return None
     if failed_rows(table, layout.spec) is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +13,9 @@ from stagepipe.builtin.csv.dialect import Dialect
 from stagepipe.builtin.csv.explain import Layout
 from stagepipe.contracts import TableSpec
 from stagepipe.stopwatch import timed
+
+MOST_AT_ONCE = 2**22
+"""More at once leaves the caches that the workers share: see benchmarks/RESULTS.md."""
 
 
 def read_types(layout: Layout, dialect: Dialect) -> list[pa.DataType | None]:
@@ -25,12 +28,19 @@ def read_types(layout: Layout, dialect: Dialect) -> list[pa.DataType | None]:
 
 
 def typed_table(
-    data: bytes, start: int, layout: Layout, dialect: Dialect, *, is_examined: bool = False
+    data: bytes,
+    start: int,
+    layout: Layout,
+    dialect: Dialect,
+    *,
+    is_examined: bool = False,
+    is_by_line: bool = False,
 ) -> pa.Table | None:
     """The bytes from `start` on as the spec's table, or None when some record of them may not be
     what it seems.
 
-    `is_examined` says that every record was taken apart and found to fit.
+    `is_examined` says that every record was taken apart and found to fit, `is_by_line` that no
+    record should go on behind a line end, so that the bytes can be read piece by piece.
     """
     structure, notation = dialect.structure, dialect.notation
     types = read_types(layout, dialect)
@@ -42,22 +52,20 @@ def typed_table(
         types[-1] = pa.binary()
     if is_quoted and not data.endswith((b"\n", b"\r")):
         data += b"\n"
-    delimiter, quote = structure.delimiter.decode(), structure.quote.decode()
-    words = notation.null_words
-    try:
-        with timed("parse"):
-            table = convert.parse(
-                data, types, delimiter=delimiter, quote=quote, null_values=words, start=start
-            )
-    except pa.ArrowInvalid:
-        return None
-    if not is_examined:
-        if layout.void is not None and not _is_void(table.column(-1)):
+    tables = []
+    for piece, begin in _pieces(data, start) if is_by_line else [(data, start)]:
+        table = _parsed(piece, begin, types, dialect)
+        if table is None:
             return None
-        if is_quoted and may_be_open(table, words):
+        is_sound = is_examined or (
+            (layout.void is None or _is_void(table.column(-1)))
+            and not (is_quoted and may_be_open(table, notation.null_words))
+            and _is_trustworthy(table, piece, begin, dialect)
+        )
+        if not is_sound:
             return None
-        if not convert.is_trustworthy(table, data, delimiter=delimiter, quote=quote, start=start):
-            return None
+        tables.append(table)
+    table = pa.concat_tables(tables)
     try:
         arrays = [
             values.filled(pa.nulls(table.num_rows, column.arrow_type), column)
@@ -68,6 +76,41 @@ def typed_table(
     except pa.ArrowInvalid:
         return None
     return pa.Table.from_arrays(arrays, [column.name for column in layout.spec.columns])
+
+
+def _pieces(data: bytes, start: int) -> Iterator[tuple[bytes, int]]:
+    """The bytes from `start` on, cut at line ends; each piece, and where in it to begin. A cut in a
+    quoted field shows in the piece before it, of which the last quote is open."""
+    while len(data) - start > MOST_AT_ONCE:
+        end = data.rfind(b"\n", start, start + MOST_AT_ONCE) + 1
+        if end == 0:
+            break
+        yield data[start:end], 0
+        start = end
+    yield data, start
+
+
+def _parsed(
+    data: bytes, start: int, types: Sequence[pa.DataType | None], dialect: Dialect
+) -> pa.Table | None:
+    delimiter, quote = _marks(dialect)
+    words = dialect.notation.null_words
+    try:
+        with timed("parse"):
+            return convert.parse(
+                data, types, delimiter=delimiter, quote=quote, null_values=words, start=start
+            )
+    except pa.ArrowInvalid:
+        return None
+
+
+def _is_trustworthy(table: pa.Table, data: bytes, start: int, dialect: Dialect) -> bool:
+    delimiter, quote = _marks(dialect)
+    return convert.is_trustworthy(table, data, delimiter=delimiter, quote=quote, start=start)
+
+
+def _marks(dialect: Dialect) -> tuple[str, str]:
+    return dialect.structure.delimiter.decode(), dialect.structure.quote.decode()
 
 
 def failed_rows(table: pa.Table, spec: TableSpec) -> pa.ChunkedArray | None:

@@ -21,15 +21,13 @@ import pyarrow as pa
 from stagepipe.builtin.csv.body import moved, moved_places, read_at_once
 from stagepipe.builtin.csv.lines import LF, count_lines, view_of
 from stagepipe.builtin.csv.opening import Opened, opened, read_opened
-from stagepipe.builtin.csv.parsing import typed_table
+from stagepipe.builtin.csv.parsing import MOST_AT_ONCE, typed_table
 from stagepipe.builtin.csv.sifting import NoSieve, sift
 from stagepipe.builtin.csv.structure import BOM, Structure, Survey
 from stagepipe.contracts import DeadSegment, SegmentBytes, SegmentResult, TableSpec
 from stagepipe.model import Reject
 from stagepipe.stopwatch import timed
 
-MOST_BYTES = 2**22
-"""More at once leaves the caches that the workers share: see benchmarks/RESULTS.md."""
 PARTS = 8
 """Into so many parts files are divided to be tried again: with halves it takes more rounds."""
 
@@ -73,7 +71,7 @@ def _groups(given: Sequence[SegmentBytes], spec: TableSpec) -> Iterator[list[Ope
             yield error
             group = []
             continue
-        if group and not (_are_alike(group[-1], it) and size + len(it.text) <= MOST_BYTES):
+        if group and not (_are_alike(group[-1], it) and size + len(it.text) <= MOST_AT_ONCE):
             yield group
             group = []
         size = len(it.text) + (size if group else 0)

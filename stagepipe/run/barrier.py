@@ -8,14 +8,27 @@ from pathlib import Path
 
 from stagepipe.declare import Errors
 from stagepipe.errors import Fault, TaskError
-from stagepipe.model import EVERYTHING, Cause, Chunk, Failure, InputFile, Receipt, printable
+from stagepipe.model import (
+    EVERYTHING,
+    Cause,
+    Chunk,
+    Failure,
+    InputFile,
+    Receipt,
+    Segment,
+    printable,
+)
 from stagepipe.plan.work import StageWork
 from stagepipe.record import balance
+from stagepipe.run.portions import streamed_sha256
 
 FEW = 3
 """So many failed tasks are told of; the others are seldom different."""
 
 
+CLOCK_TICK_NS = 20_000_000
+"""By so much the times of a file system may lag behind the clock."""
+AT_REST = "nothing of this stage was committed: run again when the files rest"
 MEND = "finished parts are kept: mend it and run again"
 NEEDS_LESS = (
     "give it more worker_memory, where that is set, and run again: finished parts are kept; or "
@@ -60,7 +73,25 @@ def dead_in_words(dead: Mapping[str, str]) -> str:
 def check_unchanged(folder: Path, files: Iterable[InputFile]) -> None:
     """The files are still those that were planned and read. Raises TaskError."""
     for what in changed(folder, files):
-        raise TaskError(what, "nothing of this stage was committed: run again when the files rest")
+        raise TaskError(what, AT_REST)
+
+
+def check_content(folder: Path, receipts: Sequence[Receipt], since_ns: int) -> None:
+    """What was read still stands in the files that somebody touched since a time (nanoseconds since
+    1970), also where size and time are as before. Raises TaskError."""
+    touched: dict[str, bool] = {}
+    for segment in (segment for receipt in receipts for segment in receipt.segments):
+        path = segment.file.on_disk
+        if path not in touched:
+            touched[path] = (folder / path).stat().st_ctime_ns >= since_ns - CLOCK_TICK_NS
+        if not touched[path] or segment.dead is not None:
+            continue
+        if (
+            streamed_sha256(folder, Segment(segment.file, segment.start, segment.end))
+            != segment.sha256
+        ):
+            what = f"{printable(segment.file.path)} has other content than was read"
+            raise TaskError(what, AT_REST)
 
 
 def changed(folder: Path, files: Iterable[InputFile]) -> Iterator[str]:

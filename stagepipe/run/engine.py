@@ -37,11 +37,13 @@ BUDGET_HINT = (
 
 
 class Run:
-    """One execution of one plan."""
+    """One execution of one plan; `since_ns` is when it was begun to be made, before the files were
+    looked at (nanoseconds since 1970)."""
 
-    def __init__(self, plan: Plan, how: How, journal: Journal) -> None:
+    def __init__(self, plan: Plan, how: How, journal: Journal, since_ns: int) -> None:
         self.plan = plan
         self.how = how
+        self.since_ns = since_ns
         self.journal = journal
         self.pipeline = plan.checked.pipeline
         self.spool = spool_of(self.pipeline)
@@ -159,6 +161,7 @@ class Run:
         rows = balance.stage_rows(stage.name, receipts, self.journal.rows_before)
         if any(receipt.segments for receipt in receipts):
             barrier.check_unchanged(self.pipeline.folder, self.plan.input_files)
+            barrier.check_content(self.pipeline.folder, receipts, self.since_ns)
         barrier.check_whole_files(receipts)
         barrier.check_columns(stage.work, receipts, self.plan.chunks)
         if stage.name == self.plan.stages[0].name:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -119,6 +120,7 @@ def get_ready(pipeline: Pipeline) -> Checked:
 def run_locked(checked: Checked, request: Request) -> RunResult:
     """Run a pipeline that is checked. Only for who holds its lock. Raises what `run` raises."""
     pipeline = checked.pipeline
+    since_ns = time.time_ns()
     with timed("plan"):
         plan = make_plan(checked, fresh=request.fresh)  # refused before the first folder is made
     places = [place_of(pipeline, s.name) for s in checked.work.stages if s.sink is not None]
@@ -133,7 +135,7 @@ def run_locked(checked: Checked, request: Request) -> RunResult:
         journal = Journal(plan, ledger, listeners, jobs, request.replay_of, request.profile)
         how = How(jobs, request.keep_going, request.fail_fast)
         try:
-            return Run(plan, how, journal).to_the_end()
+            return Run(plan, how, journal, since_ns).to_the_end()
         finally:
             with signals_held_back(is_last=True):  # what became of the run is known
                 for place in places:

@@ -31,6 +31,15 @@ def replace(file):
 def remove(file):
     file.unlink()
 
+def forge(file):
+    before = file.stat().st_mtime_ns
+    text = file.read_text().replace("word", "ward")
+    file.write_text(text)
+    os.utime(file, ns=(before, before))
+
+def touch(file):
+    file.chmod(0o600)
+
 def obey(now):
     told = Path({order!r})
     when, what, file = told.read_text().split() if told.exists() else ("", "", "")
@@ -153,3 +162,17 @@ def test_a_file_that_moves_between_stages(moving: Any, project: Any, kind: str) 
     wanted = {"append": 201, "remove": 100}.get(kind, 200)
     again = project.command()
     assert (again.json["rows"]["read"], "since it was read" in again.err) == (wanted, False)
+
+
+def test_a_file_that_is_rewritten_and_looks_as_before(moving: Any, project: Any) -> None:
+    """A part of it was read before: nothing is committed, and the next run has it as it is then."""
+    ended = moving("forge")
+    assert ended.code == 1
+    assert "landing/a.csv has other content than was read" in ended.message
+    assert not (project.root / "out").exists() or not list((project.root / "out").glob("*"))
+
+
+def test_a_file_that_is_touched_is_the_same(moving: Any) -> None:
+    """As by a backup, or by who changes its rights."""
+    ended = moving("touch")
+    assert ended.code == 0, ended.message

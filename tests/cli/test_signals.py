@@ -51,10 +51,16 @@ def never(project) -> Path:
 
 @pytest.fixture
 def waiting_run(project, never):
-    """A run that stands in the middle of a task, and the project."""
+    """A run that stands in the middle of a task, and the project. It hears a hang-up, also where
+    the tests are run by `nohup`."""
     project.plugin(WAITING.format(never=str(never)), "wait")
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        started = project.start("run", "--json", start_new_session=True)
+    finally:
+        signal.signal(signal.SIGHUP, before)
     with (
-        project.start("run", "--json", start_new_session=True) as process,
+        started as process,
         never.open("w"),  # opens when the step does
     ):
         yield process, project

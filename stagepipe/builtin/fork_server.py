@@ -23,8 +23,8 @@ from pathlib import Path
 
 COMMAND = re.compile(r"from multiprocessing\.forkserver import main; main\((\d+), ")
 FOLDER = "pymp-"
-OF_GROUP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What a terminal or a supervisor sends to all processes of a run: the parent decides."""
+FROM_TERMINAL, FROM_SUPERVISOR = (signal.SIGINT, signal.SIGHUP), (signal.SIGTERM,)
+"""Who sends what to all processes of a run: the parent decides."""
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
@@ -83,10 +83,13 @@ def _adopt_orphans() -> None:
 
 
 def _stay_to_the_end() -> None:
-    before = {signum: signal.signal(signum, signal.SIG_IGN) for signum in OF_GROUP}
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, OF_GROUP)  # it was started with some held back
-    # `terminate` ends what others than stagepipe have this fork server make.
-    again = partial(signal.signal, signal.SIGTERM, before[signal.SIGTERM])
+    for signum in FROM_TERMINAL:
+        signal.signal(signum, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, FROM_TERMINAL)  # it was started with them held back
+    # `terminate` ends what others than stagepipe have this fork server make: what comes while a
+    # process is being made waits for it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, FROM_SUPERVISOR)
+    again = partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, FROM_SUPERVISOR)
     os.register_at_fork(after_in_child=again)
 
 

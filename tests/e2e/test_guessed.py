@@ -79,10 +79,11 @@ def written(rows: list[tuple[Any, ...]], holes: set[tuple[int, int]], how: dict[
 
 def read(path: Path, found: TableGuess) -> SegmentResult:
     declared = dialect_of(found.dialect, found.notation).model_dump()
+    names = [each.name.strip(" \t") if declared["trim"] else each.name for each in found.columns]
     spec = TableSpec(
         tuple(
-            ColumnSpec(each.name, each.name, arrow_type(parse_type(each.type)), format=each.format)
-            for each in found.columns
+            ColumnSpec(name, name, arrow_type(parse_type(each.type)), format=each.format)
+            for name, each in zip(names, found.columns, strict=True)
         )
     )
     data = path.read_bytes()

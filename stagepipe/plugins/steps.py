@@ -16,10 +16,12 @@ from typing import Any
 from stagepipe.contracts import MARK, StepMark
 from stagepipe.errors import PluginError
 from stagepipe.plugins.importing import modules_below, without_bytecode
+from stagepipe.plugins.no_pandas import have_pandas_back
 from stagepipe.plugins.options import options_model
 
 REJECT = "reject"
 """The argument by which a step is given the function that rejects rows."""
+OWN_MODULES = "stagepipe."
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,8 @@ def load_step(where: StepName) -> Callable[..., Any]:
     """The step's function, imported by its real name. For workers."""
     if where.folder is not None and where.folder not in sys.path:
         sys.path.insert(0, where.folder)
+    if not where.module.startswith(OWN_MODULES):
+        have_pandas_back()
     with without_bytecode():
         found: Any = importlib.import_module(where.module)
     for part in where.function.split("."):

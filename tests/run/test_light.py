@@ -7,6 +7,8 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 STAND_IN = """\
 from pathlib import Path
 Path(__file__).with_suffix(".loaded").touch()
@@ -52,6 +54,7 @@ def nothing_lost(frame: pl.DataFrame) -> pl.DataFrame:
     assert pa.array(series).null_count == 1, "pyarrow does not know pandas"
     return frame
 """
+METADATA = "Metadata-Version: 2.1\nName: own\nVersion: 1\n"
 DIRTY = "id,word,day\n1,a,2024-01-31\n2,c,1999-01-01\nx,b,\n" + "3,a,\n" * 30
 CHECKED = """
 [errors]
@@ -75,10 +78,16 @@ def test_the_program_loads_no_pandas_for_checks_and_rejects(project: Any) -> Non
     assert not stand_in.with_suffix(".loaded").exists()
 
 
-def test_a_plugin_finds_pyarrow_and_pandas_as_they_are(project: Any) -> None:
+@pytest.mark.parametrize("is_installed", [False, True])
+def test_a_plugin_finds_pyarrow_and_pandas_as_they_are(project: Any, is_installed: bool) -> None:
     """Also where it is the first to import pandas."""
-    project.write("plugins/own.py", PLUGIN)
-    first = '"nothing_lost"'
-    declare(project, settings='plugins = ["plugins/own.py"]', first=first)
-    ended = project.command(env=dict(os.environ))
+    plugin = project.write("plugins/own.py", PLUGIN)
+    env, settings = dict(os.environ), 'plugins = ["plugins/own.py"]'
+    if is_installed:
+        project.write("plugins/own-1.dist-info/METADATA", METADATA)
+        project.write("plugins/own-1.dist-info/entry_points.txt", "[stagepipe]\nown = own\n")
+        env["PYTHONPATH"] = os.pathsep.join([str(plugin.parent), env.get("PYTHONPATH", "")])
+        settings = ""
+    declare(project, settings=settings, first='"nothing_lost"')
+    ended = project.command(env=env)
     assert (ended.code, ended.json["rows"]["rejected"]) == (0, 2), ended.err

@@ -18,7 +18,7 @@ from stagepipe.cli.options import (
     overrides,
     profile,
 )
-from stagepipe.cli.run import get_ready, profile_of, tell, watched
+from stagepipe.cli.run import get_ready, profile_of, request, tell
 from stagepipe.cli.session import session
 from stagepipe.cli.wording import command_line, count, field
 from stagepipe.errors import UsageError
@@ -79,14 +79,14 @@ def command(
     declared = load(pipeline, overrides)
     refuse_if_held(declared)
     from stagepipe.run.replay import replay
-    from stagepipe.run.start import Request
 
-    how = Request(
+    how = request(
+        here,
+        declared,
         jobs=jobs,
         keep_going=keep_going,
         fail_fast=fail_fast,
         profile=profile_of(here, profile),
-        **watched(here, declared),
     )
     done = replay(declared, run, form, how)
     flags = () if str(pipeline) == DEFAULT_PIPELINE else ("-p", str(pipeline))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from stagepipe.declare import Pipeline
     from stagepipe.run.profile import Profile
     from stagepipe.run.result import RunResult
+    from stagepipe.run.start import Request
 
 log = logging.getLogger("stagepipe")
 
@@ -83,9 +84,9 @@ def command(
 
 def execute(here: Session, declared: Pipeline, **how: Any) -> RunResult:
     """Run a pipeline and let the user watch. `how` is as `Request` has it."""
-    from stagepipe.run.start import Request, run_as
+    from stagepipe.run.start import run_as
 
-    return run_as(declared, Request(**watched(here, declared), **how))
+    return run_as(declared, request(here, declared, **how))
 
 
 def profile_of(here: Session, is_wanted: bool) -> Profile | None:
@@ -97,18 +98,19 @@ def profile_of(here: Session, is_wanted: bool) -> Profile | None:
     return Profile(here.began)
 
 
-def watched(here: Session, declared: Pipeline) -> dict[str, Any]:
-    """What lets the user watch a run: its listeners and its screen."""
+def request(here: Session, declared: Pipeline, **how: Any) -> Request:
+    """A run that the user watches. `how` is as `Request` has it."""
     from stagepipe.cli.logs import Whereabouts
     from stagepipe.cli.watching import screen
     from stagepipe.plugins.no_pandas import put_pandas_off
+    from stagepipe.run.start import Request
 
     if not declared.plugins:
         put_pandas_off()
     here.pipeline = declared.name
     whereabouts = Whereabouts()
     whereabouts.attach()
-    return {"listeners": (here.signals.insist, whereabouts), "screen": screen(here)}
+    return Request(listeners=(here.signals.insist, whereabouts), screen=screen(here), **how)
 
 
 def get_ready(here: Session) -> None:

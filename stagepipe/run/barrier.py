@@ -76,37 +76,60 @@ def check_unchanged(folder: Path, files: Iterable[InputFile]) -> None:
         raise TaskError(what, AT_REST)
 
 
-def check_content(folder: Path, receipts: Sequence[Receipt], since_ns: int) -> None:
-    """What was read still stands in the files that somebody touched since a time (nanoseconds since
-    1970), also where size and time are as before. Raises TaskError."""
-    touched: dict[str, bool] = {}
+def check_at_rest(
+    folder: Path, files: Iterable[InputFile], receipts: Sequence[Receipt], since_ns: int
+) -> None:
+    """The files are still those that were planned, and what was read still stands in those that
+    somebody touched since a time (nanoseconds since 1970), also where size and time are as before.
+    Raises TaskError."""
+    touched = set()
+    for file, status in _looked_at(folder, files):
+        if what := _became(file, status):
+            raise TaskError(what, AT_REST)
+        if status is not None and status.st_ctime_ns >= since_ns - CLOCK_TICK_NS:
+            touched.add(file.on_disk)
+    if not touched:
+        return
     for segment in (segment for receipt in receipts for segment in receipt.segments):
-        path = segment.file.on_disk
-        if path not in touched:
-            touched[path] = (folder / path).stat().st_ctime_ns >= since_ns - CLOCK_TICK_NS
-        if not touched[path] or segment.dead is not None:
+        if segment.dead is not None or segment.file.on_disk not in touched:
             continue
-        if (
-            streamed_sha256(folder, Segment(segment.file, segment.start, segment.end))
-            != segment.sha256
-        ):
+        read = Segment(segment.file, segment.start, segment.end)
+        if streamed_sha256(folder, read) != segment.sha256:
             what = f"{printable(segment.file.path)} has other content than was read"
             raise TaskError(what, AT_REST)
 
 
 def changed(folder: Path, files: Iterable[InputFile]) -> Iterator[str]:
     """What became of the files that are no longer those that were planned and read."""
+    for file, status in _looked_at(folder, files):
+        if what := _became(file, status):
+            yield what
+
+
+def _looked_at(
+    folder: Path, files: Iterable[InputFile]
+) -> Iterator[tuple[InputFile, os.stat_result | None]]:
+    """Each file with its status now, None where it is gone."""
     above = str(folder)
     for file in files:
         try:
             # As text and by os: ten thousand times a run.
-            status = os.stat(os.path.join(above, file.on_disk))  # noqa: PTH116, PTH118
-            now = status.st_size, status.st_mtime_ns, status.st_ino
+            yield file, os.stat(os.path.join(above, file.on_disk))  # noqa: PTH116, PTH118
         except OSError:
-            now = None
-        if now != (file.size, file.mtime_ns, file.inode):
-            what = "is gone" if now is None else "changed"
-            yield f"{printable(file.path)} {what} since it was read"
+            yield file, None
+
+
+def _became(file: InputFile, status: os.stat_result | None) -> str | None:
+    """What became of a file that is no longer the one that was planned."""
+    if status is None:
+        return f"{printable(file.path)} is gone since it was read"
+    if (status.st_size, status.st_mtime_ns, status.st_ino) != (
+        file.size,
+        file.mtime_ns,
+        file.inode,
+    ):
+        return f"{printable(file.path)} changed since it was read"
+    return None
 
 
 def check_whole_files(receipts: Sequence[Receipt]) -> None:

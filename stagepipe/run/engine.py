@@ -160,8 +160,8 @@ class Run:
         replaced = self.mending.at_barrier(stage.name, added, self.journal.collected)
         rows = balance.stage_rows(stage.name, receipts, self.journal.rows_before)
         if any(receipt.segments for receipt in receipts):
-            barrier.check_unchanged(self.pipeline.folder, self.plan.input_files)
-            barrier.check_content(self.pipeline.folder, receipts, self.since_ns)
+            files = self.plan.input_files
+            barrier.check_at_rest(self.pipeline.folder, files, receipts, self.since_ns)
         barrier.check_whole_files(receipts)
         barrier.check_columns(stage.work, receipts, self.plan.chunks)
         if stage.name == self.plan.stages[0].name:

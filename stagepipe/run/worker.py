@@ -325,7 +325,7 @@ def _inputs(
         return
     pieces = _pieces(bench, order, stage, clock)
     if stage.role is Role.GOES_ON:
-        found = between.read(between.sound(spool, work, index, order.inputs[-1]))
+        found = between.read_sound(spool, work, index, order.inputs[-1])
         pieces = without(pieces, found, work.table, tally)
     yield from pieces
 

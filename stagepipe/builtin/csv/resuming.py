@@ -1,26 +1,16 @@
-"""Where reading goes on after a quote that nothing closes.
-
-Such a quote would take all that follows into its record. But what follows has quotes only in
-pairs, or one of them would have closed it, so that each of its lines, read by itself, is a record.
-Reading goes on at the first of these lines from which on `LOOK_AHEAD` of them have as many fields
-as the header, or all of them up to the end: then with `EVIDENCE` delimiters in the right places,
-for the lines of a text that was cut off in the middle may look like records too. A table of one
-column gives no evidence at all.
-
-The line before that one looks wrong, or is the one in which the quote opens. So bytes that are cut
-between the two tell the same as the whole, and whoever cuts a file may do it there.
-"""
+"""Where reading goes on after a quote that nothing closes, in bytes: the rule is that of
+`stagepipe.unclosed`."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
+from stagepipe.unclosed import goes_on_at
+
 if TYPE_CHECKING:
     from stagepipe.builtin.csv.structure import Structure
 
-LOOK_AHEAD = 10
-EVIDENCE = 6
 _END = re.compile(rb"[\r\n]")
 _LINE = re.compile(rb"[^\r\n]+")
 
@@ -30,20 +20,14 @@ def resumes_at(data: bytes, start: int, width: int, structure: Structure) -> int
     nothing closes; None where nothing tells. `width` is how many fields a record should have."""
     before = structure.patterns.fields_before.match(data, start)
     end = _END.search(data, before.end() if before else start)
-    if end is None or width < 2:
+    if end is None:
         return None
-    first, run = 0, 0
-    for line in _LINE.finditer(data, end.start()):
-        if structure.comment and line[0].startswith(structure.comment):
-            continue
-        if _width(data, line, structure) != width:
-            run = 0
-            continue
-        first = line.start() if run == 0 else first
-        run += 1
-        if run == LOOK_AHEAD:
-            return first
-    return first if run * (width - 1) >= EVIDENCE else None
+    below = (
+        (line.start(), _width(data, line, structure))
+        for line in _LINE.finditer(data, end.start())
+        if not (structure.comment and line[0].startswith(structure.comment))
+    )
+    return goes_on_at(below, width)
 
 
 def _width(data: bytes, line: re.Match[bytes], structure: Structure) -> int:

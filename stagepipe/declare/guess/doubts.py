@@ -11,7 +11,8 @@ from itertools import islice
 
 from stagepipe.declare.guess.columns import BLANKS
 from stagepipe.declare.guess.dialect import SAMPLED_RECORDS, FileGuess
-from stagepipe.declare.guess.records import LOOK_AHEAD, comments_of, lines_of, unclosed
+from stagepipe.declare.guess.records import comments_of, lines_of, unclosed
+from stagepipe.unclosed import LOOK_AHEAD
 
 SHOWN_LINES = 3
 LONGEST_LINE = 60

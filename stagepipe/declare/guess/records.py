@@ -1,8 +1,8 @@
 """The records of a text and their fields, by the rules of Python's csv module.
 
 A quote that nothing closes costs its record and no more where the lines below look like records
-again: reading goes on there by the rule of the reader (`stagepipe.builtin.csv.resuming`), or what
-stands behind the quote would not be seen, and its columns be guessed from the rest.
+again: reading goes on there by the rule of the reader (`stagepipe.unclosed`), or what stands behind
+the quote would not be seen, and its columns be guessed from the rest.
 """
 
 from __future__ import annotations
@@ -14,13 +14,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
+from stagepipe.unclosed import goes_on_at
+
 BOM = b"\xef\xbb\xbf"
-LOOK_AHEAD = 10
-"""From a line on which so many have the header's width, or all up to the end, reading goes on."""
-
-EVIDENCE = 6
-"""So many delimiters in the right places these have to have."""
-
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 
 
@@ -141,20 +137,12 @@ def width_of(line: str, marks: Marks) -> int:
 
 def _resumes_at(lines: Sequence[str], start: int, width: int, marks: Marks) -> int | None:
     """How many lines stand above the one on which reading goes on; None where nothing tells."""
-    if width < 2:
-        return None
-    first, run = 0, 0
-    for number, line in enumerate(lines[start:], start):
-        if not line.strip("\r\n") or (marks.comment and line.startswith(marks.comment)):
-            continue
-        if width_of(line, marks) != width:
-            run = 0
-            continue
-        first = number if run == 0 else first
-        run += 1
-        if run == LOOK_AHEAD:
-            return first
-    return first if run * (width - 1) >= EVIDENCE else None
+    below = (
+        (number, width_of(line, marks))
+        for number, line in enumerate(lines[start:], start)
+        if line.strip("\r\n") and not (marks.comment and line.startswith(marks.comment))
+    )
+    return goes_on_at(below, width)
 
 
 class _Lines:

@@ -23,7 +23,7 @@ from stagepipe.run.deadlines import Deadlines
 from stagepipe.run.fanout import Calls, FanOut
 from stagepipe.run.journal import Journal
 from stagepipe.run.making import How, Making
-from stagepipe.run.worker import Order
+from stagepipe.run.orders import Order
 
 
 @dataclass(frozen=True)

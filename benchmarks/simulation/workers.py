@@ -14,7 +14,7 @@ from queue import Empty
 
 from benchmarks.lineitem import COLUMNS
 from stagepipe.model import Cause, Failure, PartFile, Receipt, Rows, Segment, SegmentCount
-from stagepipe.run.worker import Order
+from stagepipe.run.orders import Order
 
 Result = Receipt | Failure
 Receipts = Callable[[Order, float], Receipt]

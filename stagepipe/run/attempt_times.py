@@ -17,7 +17,7 @@ from stagepipe.run.attempts import Attempt
 from stagepipe.run.fanout import Calls
 from stagepipe.run.idling import NO_TASK, WORKERS, Idling
 from stagepipe.run.limits import Limits
-from stagepipe.run.worker import Spent
+from stagepipe.run.orders import Spent
 from stagepipe.run.workers_time import For, Wait
 
 Result: TypeAlias = Receipt | Failure

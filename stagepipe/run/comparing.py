@@ -21,7 +21,7 @@ from stagepipe.stopwatch import Stopwatch, timed
 if TYPE_CHECKING:
     import polars as pl
 
-    from stagepipe.run.worker import Order
+    from stagepipe.run.orders import Order
 
 
 def compared(

@@ -15,6 +15,7 @@ from typing import Any
 
 from stagepipe.plan.work import Work
 from stagepipe.run import worker
+from stagepipe.run.orders import Order, Returned
 
 MakePool = Callable[..., Executor]
 UNKNOWN = 255
@@ -53,13 +54,13 @@ class Crew:
             future.result()
         self._warming = []
 
-    def submit(self, order: worker.Order) -> Future[worker.Returned]:
+    def submit(self, order: Order) -> Future[Returned]:
         """Give an attempt to a worker. Raises BrokenExecutor when one of them is dead."""
         future = self._pool.submit(worker.run_task, order)
         self._look_round()
         return future
 
-    def end(self, order: worker.Order, pid: int | None) -> None:
+    def end(self, order: Order, pid: int | None) -> None:
         """End the process that is at an attempt, with its traceback; all of them where it is not
         known which one that is."""
         del order

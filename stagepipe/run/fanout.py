@@ -26,10 +26,11 @@ from stagepipe.errors import TaskError
 from stagepipe.model import Cause, Failure, Receipt
 from stagepipe.plan.work import Work
 from stagepipe.record.spool import Spool
-from stagepipe.run import desk, memory, worker
+from stagepipe.run import desk, memory
 from stagepipe.run.attempts import Attempt
 from stagepipe.run.deadlines import Deadlines
 from stagepipe.run.limits import Limits
+from stagepipe.run.orders import Order, Profiled, Returned, Spent, in_words
 
 PATIENCE_SECONDS = 0.5
 """How long the loop waits for a result, and how often it tells listeners what it waits for."""
@@ -56,8 +57,8 @@ class Workers(Protocol):
     """What the fan-out needs of a pool: see `Crew` for processes, `Threads` for threads."""
 
     def await_warm(self) -> None: ...  # noqa: D102
-    def submit(self, order: worker.Order) -> Future[worker.Returned]: ...  # noqa: D102
-    def end(self, order: worker.Order, pid: int | None) -> None: ...  # noqa: D102
+    def submit(self, order: Order) -> Future[Returned]: ...  # noqa: D102
+    def end(self, order: Order, pid: int | None) -> None: ...  # noqa: D102
     def kill(self, pid: int) -> None: ...  # noqa: D102
     def bury(self) -> Mapping[int, str]: ...  # noqa: D102
     def renew(self) -> None: ...  # noqa: D102
@@ -67,10 +68,10 @@ class Workers(Protocol):
 class Arrivals(Protocol):
     """Where futures that are done come in, from any thread: a `queue.SimpleQueue` of them."""
 
-    def put(self, future: Future[worker.Returned], /) -> None: ...  # noqa: D102
+    def put(self, future: Future[Returned], /) -> None: ...  # noqa: D102
     def get(  # noqa: D102
         self, block: bool = True, timeout: float | None = None
-    ) -> Future[worker.Returned]: ...
+    ) -> Future[Returned]: ...
 
 
 def _unheard(*_: object) -> None:
@@ -83,11 +84,11 @@ class Calls:
     also hears how many are in flight each time when all have started that may, and what an attempt
     took."""
 
-    order: Callable[[Attempt, str], worker.Order]
+    order: Callable[[Attempt, str], Order]
     started: Callable[[Attempt], None]
     waiting: Callable[[int], None]
     looked: Callable[[int], None] = _unheard
-    spent: Callable[[Attempt, worker.Spent], None] = _unheard
+    spent: Callable[[Attempt, Spent], None] = _unheard
 
 
 @dataclass(slots=True, eq=False)
@@ -96,7 +97,7 @@ class Flight:
     have happened."""
 
     attempt: Attempt
-    order: worker.Order
+    order: Order
     verdict: tuple[Cause, str] | None = None
     insist_at: float = 0.0
 
@@ -126,7 +127,7 @@ class FanOut:
         self._id = secrets.token_hex(4)
         self._count = 0
         self._is_worn = False
-        self._running: dict[Future[worker.Returned], Flight] = {}
+        self._running: dict[Future[Returned], Flight] = {}
 
     def __enter__(self) -> FanOut:
         return self
@@ -212,9 +213,9 @@ class FanOut:
             times.append(now + WATCH_SECONDS)
         return max(min(at for at in times if at is not None) - now, 0.0)
 
-    def _wait(self, seconds: float) -> list[Future[worker.Returned]]:
+    def _wait(self, seconds: float) -> list[Future[Returned]]:
         """What finished, in the order of its chunks; nothing when it is time to look again."""
-        done: list[Future[worker.Returned]] = []
+        done: list[Future[Returned]] = []
         with suppress(Empty):
             done.append(self._arrivals.get(timeout=seconds))
             while True:
@@ -224,7 +225,7 @@ class FanOut:
         return sorted(done, key=lambda future: self._running[future].attempt.task.chunk.index)
 
     def _collect(
-        self, done: list[Future[worker.Returned]], is_sound: bool, calls: Calls
+        self, done: list[Future[Returned]], is_sound: bool, calls: Calls
     ) -> tuple[list[tuple[Attempt, Receipt | Failure]], bool]:
         """What came back, and whether the pool still works. When it does not, all is over."""
         found: list[tuple[Attempt, Receipt | Failure]] = []
@@ -243,7 +244,7 @@ class FanOut:
                 found.append((flight.attempt, self._failure(flight, *flight.verdict, str(error))))
             else:
                 result = future.result()
-                if isinstance(result, worker.Profiled):
+                if isinstance(result, Profiled):
                     calls.spent(flight.attempt, result.spent)
                     result = result.result
                 if isinstance(result, Failure) and result.cause is Cause.HANDLES:
@@ -278,7 +279,7 @@ class FanOut:
     def _failure(self, flight: Flight, cause: Cause, why: str, traceback: str = "") -> Failure:
         task = flight.attempt.task
         stage = self._work.stages[task.stage]
-        where = worker.in_words(task, stage)
+        where = in_words(task, stage)
         return Failure(
             key=task.key,
             stage=stage.name,

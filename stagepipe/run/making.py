@@ -25,9 +25,9 @@ from stagepipe.run.disk import HINT, Room
 from stagepipe.run.fanout import Calls
 from stagepipe.run.journal import Journal
 from stagepipe.run.limits import Limits
+from stagepipe.run.orders import Order
 from stagepipe.run.pools import FanOuts
 from stagepipe.run.sharing import Sharing
-from stagepipe.run.worker import Order
 
 if TYPE_CHECKING:
     from stagepipe.run.attempt_times import AttemptTimes

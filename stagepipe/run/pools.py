@@ -16,6 +16,7 @@ from stagepipe.plan.planner import Plan, StagePlan
 from stagepipe.run import worker
 from stagepipe.run.crew import Crew
 from stagepipe.run.fanout import Ended, FanOut
+from stagepipe.run.orders import Order, Returned
 
 THREAD_NAME = "stagepipe-io"
 
@@ -57,8 +58,8 @@ class FanOuts:
 class Call:
     """An order for a thread, and the future that takes what it gives."""
 
-    order: worker.Order
-    future: Future[worker.Returned]
+    order: Order
+    future: Future[Returned]
 
 
 class Threads:
@@ -82,13 +83,13 @@ class Threads:
     def await_warm(self) -> None:
         """There is nothing to wait for."""
 
-    def submit(self, order: worker.Order) -> Future[worker.Returned]:
+    def submit(self, order: Order) -> Future[Returned]:
         """Have one of the threads make an attempt."""
         call = Call(order, Future())
         self._calls.put(call)
         return call.future
 
-    def end(self, order: worker.Order, pid: int | None) -> None:
+    def end(self, order: Order, pid: int | None) -> None:
         """Give an attempt up."""
         del pid
         call, thread = self._at.get(order.attempt, (None, 0))

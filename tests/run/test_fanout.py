@@ -27,7 +27,7 @@ from stagepipe.run.crew import Crew
 from stagepipe.run.deadlines import Deadlines
 from stagepipe.run.fanout import MOST_BROKEN, Calls, FanOut
 from stagepipe.run.limits import Limits, SourceLimits
-from stagepipe.run.worker import Order
+from stagepipe.run.orders import Order
 
 OWN = """\
 import os, signal, sys

@@ -20,7 +20,7 @@ from stagepipe.run import caps
 from stagepipe.run.attempts import Attempt
 from stagepipe.run.deadlines import Deadlines
 from stagepipe.run.fanout import Calls
-from stagepipe.run.worker import Order
+from stagepipe.run.orders import Order
 
 SMALL = {"sources": 20, "workers": 12, "limit_cap": 3}
 

@@ -12,7 +12,10 @@ import pytest
 from stagepipe.model import Failure
 from stagepipe.plan.planner import check as check_pipeline
 from stagepipe.plan.planner import make_plan
+from stagepipe.record.spool import Spool
 from stagepipe.run import worker
+from stagepipe.run.orders import Order
+from stagepipe.run.parts import Bench
 
 HEAD = "import sys\nimport polars as pl\nfrom stagepipe import step\n\n"
 
@@ -24,9 +27,9 @@ def do(project: Any, monkeypatch: pytest.MonkeyPatch, body: str, decorator: str 
     project.declare(settings='plugins = ["own.py"]', first='"own"')
     project.letters("a.csv", range(6))
     plan = make_plan(check_pipeline(project.load()))
-    monkeypatch.setattr(worker, "_bench", worker.Bench(plan.checked.work))
+    monkeypatch.setattr(worker, "_bench", Bench(plan.checked.work))
     (project.root / ".stagepipe/spool/letters").mkdir(parents=True)
-    result = worker.run_task(worker.Order(plan.stages[0].tasks[0], "attempt"))
+    result = worker.run_task(Order(plan.stages[0].tasks[0], "attempt"))
     assert pickle.loads(pickle.dumps(result)) == result
     left = [path.name for path in (project.root / ".stagepipe/spool/letters").glob(".*")]
     assert not left
@@ -109,7 +112,7 @@ def test_what_a_failed_attempt_wrote_is_taken_away(
     def broken(*_: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(worker.Spool, "keep", broken)
+    monkeypatch.setattr(Spool, "keep", broken)
     result = do(project, monkeypatch, "return frame")
     assert isinstance(result, Failure)
     assert os.strerror(errno.EIO) in result.message
@@ -138,7 +141,7 @@ def test_a_step_that_reshapes_counts_both_ways(
 def test_the_part_is_what_its_receipt_says(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Size, checksum, columns and rows of the receipt are those of the file."""
     result = do(project, monkeypatch, "return frame")
-    spool = worker.Bench(make_plan(check_pipeline(project.load())).checked.work).spool
+    spool = Bench(make_plan(check_pipeline(project.load())).checked.work).spool
     assert all(map(spool.is_sound, result.all_files))
     assert spool.receipts() == {result.key: result}
     assert result.columns == {"id": "int64", "word": "string"}
@@ -161,10 +164,10 @@ def test_a_file_that_changed_since_the_plan_is_dead(
     project.declare()
     path = project.letters("a.csv", range(6))
     plan = make_plan(check_pipeline(project.load()))
-    monkeypatch.setattr(worker, "_bench", worker.Bench(plan.checked.work))
+    monkeypatch.setattr(worker, "_bench", Bench(plan.checked.work))
     (project.root / ".stagepipe/spool/letters").mkdir(parents=True)
     change(path)
-    result = worker.run_task(worker.Order(plan.stages[0].tasks[0], "attempt"))
+    result = worker.run_task(Order(plan.stages[0].tasks[0], "attempt"))
     assert why in result.segments[0].dead
     assert result.rows.read == result.rows.written == 0
     assert not result.is_whole
@@ -182,8 +185,8 @@ def test_a_damaged_part_is_noticed_and_forgotten(
     first, second = (stage.tasks[0] for stage in plan.stages)
     part = spool / f"{first.key}.0.arrow"
     part.write_bytes(bytes(part.stat().st_size))
-    monkeypatch.setattr(worker, "_bench", worker.Bench(plan.checked.work))
-    order = worker.Order(second, "attempt", plan.receipts[first.key].pieces)
+    monkeypatch.setattr(worker, "_bench", Bench(plan.checked.work))
+    order = Order(second, "attempt", plan.receipts[first.key].pieces)
     result = worker.run_task(order)
     assert isinstance(result, Failure)
     assert "was damaged on disk" in result.message

@@ -95,14 +95,19 @@ def _is_like_below(rows: Sequence[Row]) -> bool:
 
 
 def _are_years_or_in_a_row(names: Sequence[str]) -> bool:
-    if len(names) < 2 or not all(re.fullmatch("[0-9]{1,9}", name) for name in names):
-        return False
-    numbers = [int(name) for name in names]
-    is_in_a_row = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-    is_years = all(1900 <= number < 2100 for number in numbers) and len(set(numbers)) == len(
-        numbers
-    )
-    return is_in_a_row or is_years
+    numbers = _numbers(names)
+    are_years = len(set(numbers)) == len(names) > 1 and all(1900 <= n < 2100 for n in numbers)
+    return are_years or _are_in_a_row(numbers)
+
+
+def _numbers(names: Sequence[str]) -> list[int]:
+    """The numbers that names are; none where one of them is no number."""
+    are_numbers = all(re.fullmatch("[0-9]{1,9}", name) for name in names)
+    return [int(name) for name in names] if are_numbers else []
+
+
+def _are_in_a_row(numbers: Sequence[int]) -> bool:
+    return len(numbers) > 1 and [*numbers] == [*range(numbers[0], numbers[0] + len(numbers))]
 
 
 def _names_of_several(rows: Sequence[Row], number: int) -> tuple[str, ...] | None:
@@ -152,8 +157,8 @@ def _is_record(rows: Sequence[Row]) -> bool:
     """Whether the first of the rows has values where the others have values of a type. Years, one
     after the other, are names."""
     first, *others = rows
-    years = [int(name) for name in first if re.fullmatch("(?:19|20)[0-9][0-9]", name)]
-    if len(years) == len(first) > 1 and years == list(range(years[0], years[0] + len(years))):
+    are_years = all(re.fullmatch("(?:19|20)[0-9][0-9]", name) for name in first)
+    if are_years and _are_in_a_row(_numbers(first)):
         return False
     together = zip(kinds_of(others), kinds_of(rows), strict=True)
     typed = [with_first for kind, with_first in together if kind is not None]

@@ -72,9 +72,10 @@ def held_files(pipeline: Pipeline) -> Held:
 def lost_mended(pipeline: Pipeline, paths: Iterable[str]) -> Iterator[str]:
     """What is to be said of mended records that a run has read, by their paths, and that are gone
     since, unless their rows stay in the table."""
-    held = held_files(pipeline)
-    for path in paths:
-        if path not in held and not (pipeline.folder / path).exists():
+    gone = [path for path in paths if not (pipeline.folder / path).exists()]
+    held = held_files(pipeline) if gone else {}
+    for path in gone:
+        if path not in held:
             yield (
                 f"{path} is gone, with records that were mended: as they stand in their files they "
                 "are rejected, until they are mended and replayed again"

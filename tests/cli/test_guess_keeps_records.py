@@ -63,6 +63,7 @@ def test_a_header_that_does_not_name_each_column(
     [
         ("a,a,b\na,c,d\ne,f,g\n", 3),
         ("1,,x\n2,y,z\n3,y,z\n", 3),
+        (",02019,02024\nBonn,02019,02030\nKiel,02021,02024\n", 3),
     ],
 )
 def test_a_first_record_like_those_below(project, folder: Path, text: str, rows: int) -> None:

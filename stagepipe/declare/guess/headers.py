@@ -95,9 +95,13 @@ def _is_like_below(rows: Sequence[Row]) -> bool:
 
 
 def _are_years_or_in_a_row(names: Sequence[str]) -> bool:
-    numbers = _numbers(names)
-    are_years = len(set(numbers)) == len(names) > 1 and all(1900 <= n < 2100 for n in numbers)
-    return are_years or _are_in_a_row(numbers)
+    return _are_years(names) or _are_in_a_row(_numbers(names))
+
+
+def _are_years(names: Sequence[str]) -> bool:
+    """Whether they are years, each another one: what begins with a zero is none."""
+    years = {name for name in names if re.fullmatch("(?:19|20)[0-9][0-9]", name)}
+    return len(years) == len(names) > 1
 
 
 def _numbers(names: Sequence[str]) -> list[int]:
@@ -157,8 +161,7 @@ def _is_record(rows: Sequence[Row]) -> bool:
     """Whether the first of the rows has values where the others have values of a type. Years, one
     after the other, are names."""
     first, *others = rows
-    are_years = all(re.fullmatch("(?:19|20)[0-9][0-9]", name) for name in first)
-    if are_years and _are_in_a_row(_numbers(first)):
+    if _are_years(first) and _are_in_a_row(_numbers(first)):
         return False
     together = zip(kinds_of(others), kinds_of(rows), strict=True)
     typed = [with_first for kind, with_first in together if kind is not None]

@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from threading import RLock
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -51,6 +52,7 @@ class Plugins:
         self._steps: dict[str, Step] = {}
         self._notes: list[PluginNote] = []
         self._files: list[ModuleType] = []
+        self._one_at_a_time = RLock()  # threads of an io_bound stage share them
         self.manager = pluggy.PluginManager(GROUP)
         self.manager.add_hookspecs(hookspecs)
         self._waiting = {point.name: point for point in entry_points(group=GROUP)}
@@ -126,13 +128,14 @@ class Plugins:
         return self._notes
 
     def _find(self, kind: str, name: str, known: Callable[[], Mapping[str, Found]]) -> Found:
-        if name not in known():
-            for plugin in list(self._waiting):
-                self._load_installed(plugin)
-                if name in known():
-                    break
-        if name in known():
-            return known()[name]
+        with self._one_at_a_time:
+            if name not in known():
+                for plugin in list(self._waiting):
+                    self._load_installed(plugin)
+                    if name in known():
+                        break
+            if name in known():
+                return known()[name]
         near = difflib.get_close_matches(name, known(), 1)
         broken = [note.name for note in self._notes if note.error]
         hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -159,8 +162,9 @@ class Plugins:
     def _take_built_in_steps(self) -> None:
         """Load the built-in steps, once. They bring polars with them: a plan for a pipeline without
         steps does not wait for that."""
-        if not self._steps:
-            self._take_words(self._built_in, BUILT_IN, BUILT_IN, None)
+        with self._one_at_a_time:
+            if not self._steps:
+                self._take_words(self._built_in, BUILT_IN, BUILT_IN, None)
 
     def _load_installed(self, name: str) -> None:
         self._take_built_in_steps()

@@ -6,6 +6,7 @@ They only have to find nearly all that it refuses, and little else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date
@@ -14,11 +15,15 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stagepipe.builtin.csv.convert import FIRST_DAY
 from stagepipe.builtin.csv.values import Notation, filled
 from stagepipe.contracts import ColumnSpec
 
 MOST_TEXTS = 10_000
 """So many different texts of a column may be judged one by one."""
+MOST_NO_DAYS = 4
+"""So many different texts may be left out of a column of days, one after the other."""
+_TEXT_OF_ERROR = re.compile("Failed to parse string: '(.*)' as a scalar", re.DOTALL)
 _INTEGERS: Mapping[pa.DataType, type[pl.DataType]] = {
     pa.int8(): pl.Int8,
     pa.int16(): pl.Int16,
@@ -41,9 +46,34 @@ def sorted_out(
     Raises `pyarrow.ArrowInvalid` where they cannot be told."""
     texts, is_lost = _texts(found)
     if is_lost is None and pa.types.is_date(column.arrow_type):
-        return _by_different(texts, column, notation)
+        return _days(texts, column, notation) or _by_different(texts, column, notation)
     values, is_odd = _sorted_out(texts, column, notation)
     return values, is_odd if is_lost is None else is_odd | is_lost
+
+
+def _days(
+    texts: pa.ChunkedArray, column: ColumnSpec, notation: Notation
+) -> tuple[pa.ChunkedArray, pl.Series] | None:
+    """The same for days, by leaving out one text after the other that is none: often the same ones
+    come again. None where there are more, or they cannot be told so."""
+    if not _is_cast(column, notation):
+        return None
+    odd: list[str] = []
+    while len(odd) <= MOST_NO_DAYS:
+        is_odd = pc.is_in(texts, pa.array(odd, pa.string()))
+        kept = pc.if_else(is_odd, pa.scalar(None, pa.string()), texts) if odd else texts
+        try:
+            days = kept.cast(column.arrow_type)
+        except pa.ArrowInvalid as error:
+            if (named := _TEXT_OF_ERROR.match(str(error))) is None:
+                return None
+            odd.append(named[1])
+            continue
+        first = pc.min_max(days)["min"]
+        if first.is_valid and first.value < FIRST_DAY:
+            return None
+        return filled(days, column), pl.Series(pl.from_arrow(is_odd))
+    return None
 
 
 def _by_different(
@@ -60,7 +90,9 @@ def _by_different(
 def _sorted_out(
     texts: pa.ChunkedArray, column: ColumnSpec, notation: Notation
 ) -> tuple[pa.ChunkedArray, pl.Series]:
-    is_odd = _doubtful(texts, column, notation)
+    is_odd, values = _doubtful(texts, column, notation)
+    if values is not None:
+        return filled(values, column), is_odd
     try:
         return _values(texts, is_odd, column, notation), is_odd
     except pa.ArrowInvalid:
@@ -109,26 +141,44 @@ def _is_cast(column: ColumnSpec, notation: Notation) -> bool:
     return notation.read_type(column) == kind and (is_number or pa.types.is_date(kind))
 
 
-def _doubtful(texts: pa.ChunkedArray, column: ColumnSpec, notation: Notation) -> pl.Series:
-    """A mask of the texts that may not fit the column."""
+def _doubtful(
+    texts: pa.ChunkedArray, column: ColumnSpec, notation: Notation
+) -> tuple[pl.Series, pa.ChunkedArray | None]:
+    """A mask of the texts that may not fit the column; and the values of the others, where a cast
+    gives them on the way."""
     plain = pl.Series("plain", pl.from_arrow(notation.for_converter(texts, column)))
-    fits = _fits(pl.col("plain"), column.arrow_type).fill_null(False)
-    if not texts.null_count:
-        return plain.to_frame().select(~fits).to_series()
-    is_given = pl.Series("is_given", pl.from_arrow(texts.is_valid()))
-    return pl.DataFrame([plain, is_given]).select(pl.col("is_given") & ~fits).to_series()
+    frame, value = plain.to_frame(), pl.col("value")
+    if cast := _cast(column.arrow_type):
+        frame = frame.with_columns(value=pl.col("plain").cast(cast, strict=False))
+    fits = _fits(pl.col("plain"), value, column.arrow_type).fill_null(False)
+    if texts.null_count:
+        frame = frame.with_columns(is_given=pl.Series(pl.from_arrow(texts.is_valid())))
+        fits |= ~pl.col("is_given")
+    is_odd = frame.select(~fits).to_series()
+    if not (cast and _is_cast(column, notation)):
+        return is_odd, None
+    values = frame.select(pl.when(~is_odd).then(value)).to_series().to_arrow()
+    return is_odd, pa.chunked_array([values])
 
 
-def _fits(texts: pl.Expr, kind: pa.DataType) -> pl.Expr:
+def _cast(kind: pa.DataType) -> pl.DataType | type[pl.DataType] | None:
+    """As what polars reads texts that have the form of such values, as the converter would."""
+    if pa.types.is_decimal(kind):
+        return pl.Decimal(kind.precision, kind.scale)
+    return _INTEGERS.get(kind)
+
+
+def _fits(texts: pl.Expr, value: pl.Expr, kind: pa.DataType) -> pl.Expr:
+    """Whether texts have the form of a type's values; `value` is what the cast makes of them."""
     if kind in _INTEGERS:
-        return texts.cast(_INTEGERS[kind], strict=False).is_not_null() & ~texts.str.starts_with("+")
+        return value.is_not_null() & ~texts.str.starts_with("+")
     if pa.types.is_floating(kind):
         return texts.cast(pl.Float64, strict=False).is_finite()
     if pa.types.is_decimal(kind):
         places = kind.precision - kind.scale
         whole = f"[0-9]{{1,{places}}}" if places else "0"
         fraction = rf"(\.[0-9]{{1,{kind.scale}}})?" if kind.scale else ""
-        return texts.str.contains(f"^-?{whole}{fraction}$")
+        return value.is_not_null() & texts.str.contains(f"^-?{whole}{fraction}$")
     if pa.types.is_boolean(kind):
         return texts.is_in(_TRUTHS)
     if pa.types.is_date(kind):

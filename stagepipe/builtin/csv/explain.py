@@ -79,30 +79,28 @@ def records_of(
     found: Iterable[Span], data: bytes, structure: Structure, layout: Layout, errors: str
 ) -> Iterator[Record]:
     """The records at some places, taken apart."""
-    spans: list[Span] = []
-
-    def texts() -> Iterator[str]:
-        for span in found:
-            spans.append(span)
-            start, end, is_closed = span
-            if not is_closed:
-                continue
-            raw = data[start:end]
-            has_ends = b"\n" in raw or b"\r" in raw
-            if not (has_ends and structure.is_torn(data, span)):
-                yield raw.decode("utf-8", errors)
-
-    for fields in structure.fields(texts()):
-        *unclosed, span = spans
-        spans.clear()
-        yield from (Record(each, None, Fault("unclosed_quote")) for each in unclosed)
+    spans = list(found)
+    is_closed = [span.is_closed and not _is_torn(span, data, structure) for span in spans]
+    rows = structure.fields(
+        data[start:end].decode("utf-8", errors)
+        for (start, end, _), has_fields in zip(spans, is_closed, strict=True)
+        if has_fields
+    )
+    for span, has_fields in zip(spans, is_closed, strict=True):
+        if not has_fields:
+            yield Record(span, None, Fault("unclosed_quote"))
+            continue
+        fields = next(rows)
         if len(fields) == layout.width and (layout.void is None or layout.void(fields[-1])):
             yield Record(span, fields, None)
         else:
             reason = "too_few_fields" if len(fields) < layout.width else "too_many_fields"
             yield Record(span, None, Fault(reason, value=str(len(fields))))
-    for span in spans:
-        yield Record(span, None, Fault("unclosed_quote"))
+
+
+def _is_torn(span: Span, data: bytes, structure: Structure) -> bool:
+    has_ends = data.find(b"\n", *span[:2]) >= 0 or data.find(b"\r", *span[:2]) >= 0
+    return has_ends and structure.is_torn(data, span)
 
 
 def unfit_records(records: Sequence[Record], layout: Layout, notation: Notation) -> set[int]:

@@ -5,6 +5,7 @@ Every record begins a line, so the lines that are not blank are all the places w
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import reduce
 from operator import or_
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 CR, LF = b"\r\n"
 BLOCK_BYTES = 2**20
+WORDS = 8
+"""Of so many times 64 bytes the lines are counted at once, on the way to single ones."""
 
 
 def count_lines(data: bytes) -> int:
@@ -67,6 +70,30 @@ def written_lines(data: bytes, start: int = 0) -> pl.DataFrame:
     begins = (~is_mark & is_mark.shift(1, fill_value=True)).arg_true()
     before = count_before(is_end.arg_true(), begins)
     return pl.DataFrame({"offset": begins.cast(pl.Int64) + start, "line": before + first_line})
+
+
+def begins_of_lines(data: bytes, start: int, numbers: Sequence[int]) -> list[int]:
+    """Where some of the lines from `start` on begin, by their numbers (from 0), where only LF ends
+    lines. It takes a tenth of the time of finding them all."""
+    import polars as pl
+    import pyarrow as pa
+
+    is_lf = (view_of(data, start) == LF).to_arrow()
+    assert is_lf.offset == 0
+    size = 64 * WORDS
+    bits = pa.Array.from_buffers(
+        pa.uint64(), len(is_lf) // size * WORDS, [None, is_lf.buffers()[1]]
+    )
+    counts = pl.Series(pl.from_arrow(bits)).bitwise_count_ones().reshape((-1, WORDS)).arr.sum()
+    ends = [0, *counts.cum_sum().to_list()]
+    begins = []
+    for number in numbers:
+        block = max(bisect_left(ends, number) - 1, 0)
+        at = start + size * block
+        for _ in range(ends[block], number):
+            at = data.index(b"\n", at) + 1
+        begins.append(at)
+    return begins
 
 
 def count_before(positions: pl.Series, points: pl.Series) -> pl.Series:

@@ -8,27 +8,53 @@ from __future__ import annotations
 
 import codecs
 from bisect import bisect_left
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from stagepipe.builtin.csv.lines import count_before, view_of, written_lines
-from stagepipe.builtin.csv.structure import Span, Structure
+from stagepipe.builtin.csv.lines import (
+    begins_of_lines,
+    count_before,
+    count_lines,
+    view_of,
+    written_lines,
+)
+from stagepipe.builtin.csv.structure import Span, Structure, Survey
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Records:
-    """The records of some bytes: the `offset` and the `line` of each, in order. `odd` are those, by
-    position, that a parser must not see, as their quotes are not where they should be."""
+    """The records from `start` on, `count` of them. `found` says where they are unless each line
+    is one and ends with LF. `odd` are those, by position, that a parser must not see, as their
+    quotes are not where they should be."""
 
-    places: pl.DataFrame
+    data: bytes
+    start: int
+    count: int
+    found: pl.DataFrame | None = None
     odd: dict[int, Span] = field(default_factory=dict)
 
-    def without_odd(self, data: bytes, start: int) -> tuple[bytes, int]:
-        """The bytes from `start` on without the odd records, and where they begin."""
+    @cached_property
+    def places(self) -> pl.DataFrame:
+        """The `offset` and the `line` of each, in order."""
+        return written_lines(self.data, self.start) if self.found is None else self.found
+
+    def at(self, numbers: Sequence[int]) -> tuple[list[int], list[int]]:
+        """The offsets and the lines of a few, which are in order."""
+        if self.found is None:
+            first = count_lines(self.data[: self.start]) + 1
+            offsets = begins_of_lines(self.data, self.start, numbers)
+            return offsets, [first + number for number in numbers]
+        few = self.found[numbers]
+        return few["offset"].to_list(), few["line"].to_list()
+
+    def without_odd(self) -> tuple[bytes, int]:
+        """The bytes without the odd records, and where in them the others begin."""
+        data, start = self.data, self.start
         if not self.odd:
             return data, start
         begins = self.places["offset"]
@@ -40,13 +66,19 @@ class Records:
         return b"".join(kept), 0
 
 
-def records_by_count(data: bytes, start: int, structure: Structure, count: int) -> Records | None:
-    """The records from `start` on where there are so many by the number of quotes; None where
-    quotes do not tell."""
+def records_by_count(
+    data: bytes, start: int, structure: Structure, survey: Survey
+) -> Records | None:
+    """The records from `start` on where there are as many by the number of quotes as the survey
+    says; None where quotes do not tell."""
+    if survey.lines == survey.records and data.endswith(b"\n") and b"\r" not in data:
+        return Records(data, start, survey.records)
     lines = written_lines(data, start)
-    if len(lines) != count:
+    if len(lines) != survey.records:
         lines = structure.outside_quotes(lines, data, start)
-    return Records(lines) if len(lines) == count else None
+    if len(lines) != survey.records:
+        return None
+    return Records(data, start, len(lines), lines)
 
 
 def records_by_line(data: bytes, start: int, structure: Structure, width: int) -> Records:
@@ -70,7 +102,8 @@ def records_by_line(data: bytes, start: int, structure: Structure, width: int) -
         if not (is_regular and is_text):
             odd[index - len(inside)] = span
         inside += range(index + 1, after)
-    return Records(without(lines, inside), odd)
+    lines = without(lines, inside)
+    return Records(data, start, len(lines), lines, odd)
 
 
 def is_text(data: bytes, start: int, end: int) -> bool:

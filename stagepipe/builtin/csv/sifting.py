@@ -12,8 +12,9 @@ Where the sieve cannot tell, all is left to the slow path.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -60,8 +61,8 @@ def is_known_to_be_bad(layout: Layout, dialect: Dialect) -> bool:
 @dataclass(frozen=True, slots=True)
 class Parsed:
     """What the parser makes of some bytes: `fields` are typed or, where a column has texts that are
-    none of its type, bytes; `odd_rows` are the records, by position, that it left out, as they have
-    another number of fields."""
+    none of its type, text or bytes; `odd_rows` are the records, by position, that it left out, as
+    they have another number of fields."""
 
     fields: pa.Table
     odd_rows: list[int]
@@ -95,16 +96,16 @@ def sift(
         with suppress(NoSieve):
             parsed = _parsed(data, start, layout, dialect)
             if parsed.records == survey.records:
-                records = records_by_count(data, start, structure, survey.records)
+                records = records_by_count(data, start, structure, survey)
     if records is None:
         if by_count:
             raise NoSieve
         records = records_by_line(data, start, structure, layout.usual)
         _check_share(len(records.odd), records)
-        rest, begin = records.without_odd(data, start)
+        rest, begin = records.without_odd()
         counted = structure.survey(rest, begin)
         parsed = _parsed(rest, begin, layout, dialect)
-        plain = len(records.places) - len(records.odd)
+        plain = records.count - len(records.odd)
         if not counted.is_even or not counted.records == parsed.records == plain:
             raise NoSieve
     return _judged(records, parsed, data, survey.lines, layout, dialect, with_places)
@@ -114,8 +115,9 @@ def _parsed(data: bytes, start: int, layout: Layout, dialect: Dialect) -> Parsed
     """The fields of the records from `start` on. Raises NoSieve."""
     structure, types = dialect.structure, read_types(layout, dialect)
     habits = _HABITS[layout, dialect]
+    as_text = pa.string() if data.isascii() else pa.binary()
     for position in habits:
-        types[position] = pa.binary()
+        types[position] = as_text
     # As in `typed_table`: the last field tells of a quote that nothing closes.
     types[-1] = types[-1] or pa.binary()
     if not data.endswith((b"\n", b"\r")):
@@ -132,10 +134,10 @@ def _parsed(data: bytes, start: int, layout: Layout, dialect: Dialect) -> Parsed
             break
         except pa.ArrowInvalid as error:
             named = _COLUMN_OF_ERROR.match(str(error))
-            if named is None or types[int(named[1])] in (None, pa.binary()):
+            if named is None or types[int(named[1])] in (None, as_text):
                 raise NoSieve from error
             habits.add(int(named[1]))
-            types[int(named[1])] = pa.binary()
+            types[int(named[1])] = as_text
     is_long = any("\n" in text or "\r" in text for text in odd_rows.values())
     if is_long or may_be_open(fields, words):
         raise NoSieve
@@ -158,15 +160,12 @@ def _judged(
 
     from stagepipe.builtin.csv.records import without
 
-    # Which of the records each row of the table is.
-    numbers = without(pl.int_range(len(found.places), dtype=pl.Int64, eager=True), found.odd)
-    misfits = sorted({*found.odd, *numbers.gather(parsed.odd_rows).to_list()})
-    numbers = without(numbers, parsed.odd_rows)
+    misfits = sorted({*found.odd, *_numbers(parsed.odd_rows, sorted(found.odd))})
     table, masks = _typed(parsed.fields, layout, dialect)
     doubtful = _any(masks.values(), table.num_rows)
     if (failed := failed_rows(table, layout.spec)) is not None:
         doubtful |= pl.Series(pl.from_arrow(failed))
-    doubted, numbers = numbers.filter(doubtful).to_list(), numbers.filter(~doubtful)
+    doubted = _numbers(doubtful.arg_true().to_list(), misfits)
     _check_share(len(misfits) + len(doubted), found)
     held = table.take(doubtful.arg_true().to_arrow())
     known = {
@@ -178,34 +177,43 @@ def _judged(
     kept = (~doubtful).to_arrow()  # column by column, which is faster than the table's own way
     table = pa.Table.from_arrays([c.filter(kept) for c in table.columns], table.column_names)
 
-    records = _taken_apart(misfits, found, data, layout, dialect)
+    ordered = sorted([*misfits, *doubted])
+    offsets, begun = found.at(ordered)
+    begins = dict(zip(ordered, offsets, strict=True))
+    records = _taken_apart(misfits, begins, found, data, layout, dialect)
     faults = faults_of(records, layout, dialect.notation)
     judged = dict(zip(misfits, zip(records, faults, strict=True), strict=True))
-    records = _taken_apart(doubted, found, data, layout, dialect)
+    records = _taken_apart(doubted, begins, found, data, layout, dialect)
     if any(record.fields is None for record in records):
         raise NoSieve
     faults = faults_of(records, layout, dialect.notation, known)
     judged.update(zip(doubted, zip(records, faults, strict=True), strict=True))
 
-    ordered = sorted(judged)
-    begun = found.places["line"].gather(ordered).to_list()
     rejects = list(rejects_of((judged[number] for number in ordered), begun, data))
     if not rejects:
         _HABITS.pop((layout, dialect), None)
     if good := [number for number in ordered if not judged[number][1]]:
         others = _read_again((judged[number][0] for number in good), data, layout, dialect)
-        numbers = numbers.append(pl.Series(good, dtype=pl.Int64))
-        order = numbers.arg_sort()
+        numbers = without(pl.int_range(found.count, dtype=pl.Int64, eager=True), ordered)
+        order = numbers.append(pl.Series(good, dtype=pl.Int64)).arg_sort()
         table = pa.concat_tables([table, others]).take(order.to_arrow())
-        numbers = numbers.gather(order)
-    if table.num_rows + len(rejects) != len(found.places):
+    if table.num_rows + len(rejects) != found.count:
         raise NoSieve
-    places = found.places[numbers].to_arrow() if with_places else None
-    return SegmentResult(table, len(found.places), lines, rejects, places)
+    places = None
+    if with_places:
+        bad = [number for number in ordered if judged[number][1]]
+        places = without(found.places, bad).to_arrow()
+    return SegmentResult(table, found.count, lines, rejects, places)
+
+
+def _numbers(rows: Iterable[int], left_out: Sequence[int]) -> list[int]:
+    """Which of the records, by position, some rows of a table are that lacks others of them."""
+    steps = [number - before for before, number in enumerate(left_out)]
+    return [row + bisect_right(steps, row) for row in rows]
 
 
 def _check_share(doubtful: int, found: Records) -> None:
-    if doubtful > MOST_DOUBTFUL * len(found.places) + 1:
+    if doubtful > MOST_DOUBTFUL * found.count + 1:
         raise NoSieve
 
 
@@ -232,7 +240,7 @@ def _typed(
             arrays.append(values.filled(pa.nulls(fields.num_rows, column.arrow_type), column))
             continue
         found = fields.column(str(position))
-        if found.type != pa.binary() and notation.read_type(column) == column.arrow_type:
+        if found.type == notation.read_type(column) == column.arrow_type:
             arrays.append(notation.typed(found, column))
             continue
         try:
@@ -245,18 +253,24 @@ def _typed(
 
 
 def _taken_apart(
-    numbers: list[int], found: Records, data: bytes, layout: Layout, dialect: Dialect
+    numbers: list[int],
+    begins: Mapping[int, int],
+    found: Records,
+    data: bytes,
+    layout: Layout,
+    dialect: Dialect,
 ) -> list[Record]:
-    """Some of the records, taken apart."""
+    """Some of the records, taken apart. `begins` has the offset of each."""
     structure = dialect.structure
-    begins = found.places["offset"].gather(numbers).to_list()
     match = structure.patterns.record.match
-    spans = (
-        found.odd.get(number)
-        or ((one := match(data, begin)) and Span(begin, one.end(), True))
-        or structure.record_at(data, begin)
-        for number, begin in zip(numbers, begins, strict=True)
-    )
+    spans = []
+    for number in numbers:
+        span = found.odd.get(number)
+        if span is None:
+            begin = begins[number]
+            one = match(data, begin)
+            span = Span(begin, one.end(), True) if one else structure.record_at(data, begin)
+        spans.append(span)
     return list(records_of(spans, data, structure, layout, dialect.text_errors))
 
 

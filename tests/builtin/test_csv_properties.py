@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from stagepipe.builtin.csv import body, convert, parsing, sifting
+from stagepipe.builtin.csv import body, convert, cutting, parsing, sifting
 from stagepipe.builtin.csv import lines as lines_module
 from stagepipe.builtin.csv.cutting import HEAD_BYTES
 from stagepipe.builtin.csv.dialect import Dialect
@@ -409,14 +409,15 @@ def test_reads_what_the_rules_say(block, pieces, most_doubtful, case):
     )
 
 
-@given(case=cases(), chunk_size=st.integers(1, 60))
+@given(case=cases(), chunk_size=st.integers(1, 60), block=st.integers(1, 60))
 @some
-def test_reads_the_same_in_any_pieces(tmp_path_factory, case, chunk_size):
+def test_reads_the_same_in_any_pieces(tmp_path_factory, case, chunk_size, block):
     """A file read in pieces gives the rows, places and rejects of the file read at once."""
     data, spec, options = case
     path = tmp_path_factory.getbasetemp() / "cut.csv"
     path.write_bytes(data)
-    cuts = CsvReader().cuts(path, len(data), chunk_size, options)
+    with mock.patch.object(cutting, "BLOCK_BYTES", block):
+        cuts = CsvReader().cuts(path, len(data), chunk_size, options)
     assert not data or all(a < b for a, b in pairwise([0, *cuts, len(data)]))
     tables, rejects, places, records, lines = [], [], [], 0, 0
     first_lines = iter([1, *CsvReader().first_lines(path, cuts)])

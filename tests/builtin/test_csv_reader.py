@@ -514,8 +514,10 @@ def test_a_line_end_in_quotes_survives_the_parsers_blocks(shift, bad):
     assert read(data).table.column("b").to_pylist()[1:] == ["\r\ny", "z"]
 
 
-def test_cuts_stand_at_record_boundaries_after_the_header(tmp_path):
+@pytest.mark.parametrize("block", [5, 60, 150, cutting.BLOCK_BYTES])
+def test_cuts_stand_at_record_boundaries_after_the_header(tmp_path, monkeypatch, block):
     """A record larger than a chunk stays whole, and a header is never cut off its file."""
+    monkeypatch.setattr(cutting, "BLOCK_BYTES", block)
     path = tmp_path / "f.csv"
     data = (
         b'\xef\xbb\xbf\n\n"a\nx",b\n1,"' + b"y\n" * 50 + b'"\n2,z\r\n\r\n3,"q"\r\n' + b"4,r\n" * 99

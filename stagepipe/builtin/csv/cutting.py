@@ -17,6 +17,8 @@ from stagepipe.contracts import DeadSegment
 
 HEAD_BYTES = 2**20
 """How much of a file's beginning is sure to be at hand with each of its segments."""
+BLOCK_BYTES = 2**22
+"""So much is looked at at a time: more leaves the caches."""
 LONGEST_RECORD = 2**26
 """A record that is so much longer than a chunk is not looked for to its end."""
 
@@ -149,18 +151,46 @@ def _boundary(
     twice as many bytes, and so on; None where there is none within `most` bytes."""
     length = max(limit - start, 1)
     while start < size:
-        file.seek(start)
-        data = file.read(min(length, size - start))
-        boundary = _last_boundary(data, structure)
-        if boundary:
-            return start + boundary
-        if start + len(data) >= size or not data:
+        stop = min(start + length, size)
+        boundary = _regular_boundary(file, start, stop, structure)
+        if boundary is None:
+            file.seek(start)
+            boundary = start + _last_boundary(file.read(stop - start), structure)
+        if boundary > start:
+            return boundary
+        if stop == size:
             break
         if most is not None and length >= most:
             return None
         length = 2 * length if most is None else min(2 * length, most)
-        del data  # the next ones are read in its stead
     return size
+
+
+def _regular_boundary(file: BinaryIO, start: int, stop: int, structure: Structure) -> int | None:
+    """The last record boundary from `start`, which is one, up to `stop`, found in a block at a
+    time; None where counting quotes does not tell, or lines are longer than a block."""
+    if not structure.is_plain or structure.comment:
+        return None
+    found, is_inside = start, False
+    while start < stop:
+        file.seek(start)
+        block = file.read(min(BLOCK_BYTES, stop - start))
+        end = block.rfind(b"\n") + 1
+        if end == 0:
+            # The rest of what was looked at, or of a file that became shorter.
+            return found if start + len(block) == stop or not block else None
+        view = view_of(block).head(end)
+        count = structure.count_regular(view, is_inside=is_inside) if structure.quote else 0
+        if count is None:
+            return None
+        if count:
+            is_inside ^= bool(count % 2)
+            last = _last_end_outside_quotes(block, end, structure.quote, not is_inside)
+            found = start + last if last else found
+        elif not is_inside:
+            found = start + end
+        start += end
+    return found
 
 
 def _last_boundary(data: bytes, structure: Structure) -> int:
@@ -170,17 +200,17 @@ def _last_boundary(data: bytes, structure: Structure) -> int:
     if structure.is_plain and not (comment and comment in data):
         count = structure.count_regular(view_of(data))
         if count is not None:
-            return _last_end_outside_quotes(data, quote, count % 2 == 0)
+            return _last_end_outside_quotes(data, len(data), quote, count % 2 == 0)
     boundary = 0
     for span in structure.spans(data):
         boundary = span.start
     return boundary
 
 
-def _last_end_outside_quotes(data: bytes, quote: bytes, is_even: bool) -> int:
-    """The offset after the last record end, taking every second quote for a closing one; `is_even`
-    says whether the quotes in `data` are even in number."""
-    end = counted_from = len(data)
+def _last_end_outside_quotes(data: bytes, end: int, quote: bytes, is_even: bool) -> int:
+    """The offset after the last record end up to `end`, taking every second quote for a closing
+    one; `is_even` says whether the quotes up to there are even in number."""
+    counted_from = end
     while True:
         end = _after_last_end(data, end)
         is_even ^= bool(data.count(quote, end, counted_from) % 2)

@@ -6,7 +6,7 @@ Every record begins a line, so the lines that are not blank are all the places w
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -113,8 +113,14 @@ def count_before(positions: pl.Series, points: pl.Series) -> pl.Series:
 def only(data: bytes, wanted: bytes) -> bytes:
     """Those of the bytes that are among the wanted ones, in their order."""
     view = view_of(data)
-    kept = view.filter(reduce(or_, (view == byte for byte in wanted))).to_arrow()
+    kept = view.filter(any_of(view, wanted)).to_arrow()
     return bytes(memoryview(kept.buffers()[1])[kept.offset : kept.offset + len(kept)])
+
+
+def any_of(view: pl.Series, wanted: Iterable[int]) -> pl.Series:
+    """A mask of the bytes that are among the wanted ones, by comparing with each of these: for few
+    it takes a tenth of the time of `is_in`."""
+    return reduce(or_, (view == byte for byte in wanted))
 
 
 def view_of(data: bytes, start: int = 0) -> pl.Series:

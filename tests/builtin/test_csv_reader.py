@@ -533,6 +533,22 @@ def test_cuts_stand_at_record_boundaries_after_the_header(tmp_path, monkeypatch,
         assert pieces[0] <= max(chunk_size, 2 * large)
 
 
+def test_cuts_are_the_same_however_much_is_looked_at_at_a_time(tmp_path, monkeypatch):
+    """Blocks end within quotes, or have none, or no line that ends outside of any."""
+    path = tmp_path / "f.csv"
+    records = ['1,"x\ny\n\nz"\n', "2,w\n", '3,"q\n' + "long\n" * 9 + '"\r\n', '"p\nq","r\ns"\n']
+    data = ("a,b\n" + "".join(records) * 2).encode()
+    path.write_bytes(data)
+    begins = {span.start for span in Structure(b",", b'"').spans(data)}
+    for chunk_size in range(10, 60, 3):
+        monkeypatch.setattr(cutting, "BLOCK_BYTES", len(data))
+        expected = CsvReader().cuts(path, len(data), chunk_size, OPTIONS)
+        assert begins.issuperset(expected)
+        for block in range(4, 40, 2):
+            monkeypatch.setattr(cutting, "BLOCK_BYTES", block)
+            assert CsvReader().cuts(path, len(data), chunk_size, OPTIONS) == expected
+
+
 def test_a_header_that_no_later_segment_could_see_keeps_its_file_whole(tmp_path):
     """The beginning of a file that goes with each segment has an end."""
     path = tmp_path / "f.csv"

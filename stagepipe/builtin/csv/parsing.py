@@ -54,16 +54,14 @@ def typed_table(
         data += b"\n"
     tables = []
     for piece, begin in _pieces(data, start) if is_by_line else [(data, start)]:
-        table = _parsed(piece, begin, types, dialect)
+        table = _sound(piece, begin, types, dialect, is_examined=is_examined)
         if table is None:
             return None
-        is_sound = is_examined or (
-            (layout.void is None or _is_void(table.column(-1)))
-            and not (is_quoted and may_be_open(table, notation.null_words))
-            and _is_trustworthy(table, piece, begin, dialect)
-        )
-        if not is_sound:
-            return None
+        if not is_examined:
+            if layout.void is not None and not _is_void(table.column(-1)):
+                return None
+            if is_quoted and may_be_open(table, notation.null_words):
+                return None
         tables.append(table)
     table = pa.concat_tables(tables)
     try:
@@ -90,27 +88,29 @@ def _pieces(data: bytes, start: int) -> Iterator[tuple[bytes, int]]:
     yield data, start
 
 
-def _parsed(
-    data: bytes, start: int, types: Sequence[pa.DataType | None], dialect: Dialect
+def _sound(
+    data: bytes,
+    start: int,
+    types: Sequence[pa.DataType | None],
+    dialect: Dialect,
+    *,
+    is_examined: bool,
 ) -> pa.Table | None:
-    delimiter, quote = _marks(dialect)
+    """The bytes from `start` on as a parser reads them; None where it refuses them, or may have
+    taken one value for another."""
+    delimiter, quote = dialect.structure.delimiter.decode(), dialect.structure.quote.decode()
     words = dialect.notation.null_words
     try:
         with timed("parse"):
-            return convert.parse(
+            table = convert.parse(
                 data, types, delimiter=delimiter, quote=quote, null_values=words, start=start
             )
     except pa.ArrowInvalid:
         return None
-
-
-def _is_trustworthy(table: pa.Table, data: bytes, start: int, dialect: Dialect) -> bool:
-    delimiter, quote = _marks(dialect)
-    return convert.is_trustworthy(table, data, delimiter=delimiter, quote=quote, start=start)
-
-
-def _marks(dialect: Dialect) -> tuple[str, str]:
-    return dialect.structure.delimiter.decode(), dialect.structure.quote.decode()
+    is_sound = is_examined or convert.is_trustworthy(
+        table, data, delimiter=delimiter, quote=quote, start=start
+    )
+    return table if is_sound else None
 
 
 def failed_rows(table: pa.Table, spec: TableSpec) -> pa.ChunkedArray | None:

@@ -6,10 +6,10 @@ start, the one goes first that would have the fewest attempts in flight for what
 bytes), so that all come to their end at about the same time: a big source that may have few
 attempts in flight works from the beginning to the end, and the others beside it. Of equals it is
 the one whose turn is longest ago. A source for whose beginning another one waits begins before all.
-Of a source
-the chunks go first that are twice as big as others (files that cannot be cut), else each in its
-order: what starts last should not be what takes longest (Graham, Bounds on Multiprocessing Timing
-Anomalies, 1969). An ordered stage starts its attempts in chunk order, whatever the sources.
+Of a source the chunks go first that are twice as big as others (files that cannot be cut), else
+each in its order: what starts last should not be what takes longest (Graham, Bounds on
+Multiprocessing Timing Anomalies, 1969). An ordered stage starts its attempts in chunk order,
+whatever the sources.
 
 What is tried again comes through the same door: it waits for its time, and goes before what its
 source has not begun. An attempt that has to be alone waits until nothing runs, and nothing starts

@@ -17,7 +17,7 @@ from stagepipe.contracts import TableSpec
 from stagepipe.model import Chunk, Piece
 from stagepipe.plan.work import KeptValues, Role, SourceWork, StageWork, StepWork
 
-PART_FORMAT = 2
+PART_FORMAT = 3
 """Raised when parts are made in another way, so that no older one is taken."""
 
 MEANING = {

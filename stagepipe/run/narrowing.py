@@ -4,6 +4,7 @@ packed, and with fewer bytes they are written, hashed and read in less time than
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from collections import defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -50,11 +51,14 @@ def widened_plan(plan: pl.LazyFrame, schema: pa.Schema) -> pl.LazyFrame:
     if before is None:
         return plan
     narrow = [was for was, now in zip(before, schema, strict=True) if was.type != now.type]
-    wide = []
+    names = defaultdict(list)
     for name, kind in pl.Schema(pa.schema(narrow)).items():
-        column = pl.col(name)
+        names[kind].append(name)
+    wide = []
+    for kind, alike in names.items():
+        column = pl.selectors.by_name(*alike).as_expr()  # to pl.col a name may be a pattern
         if isinstance(kind, pl.Decimal):
-            # Polars misreads Arrow's decimals of 64 bits.
+            # Polars misreads Arrow's decimals of 64 bits, so there are none in the file.
             last = pl.lit(Decimal(1).scaleb(-kind.scale), pl.Decimal(38, kind.scale))
             column = column.cast(pl.Decimal(38, 0)) * last
         wide.append(column.cast(kind))

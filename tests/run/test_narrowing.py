@@ -87,6 +87,14 @@ def test_a_column_takes_the_smallest_type_that_holds_all_of_it(
     assert narrowed(pa.table({"a": pa.array([None, most], kind)})).schema.types == [narrow]
 
 
+def test_names_of_columns_are_no_patterns(tmp_path: Path) -> None:
+    """Polars takes some for one; the columns that match keep their types and values."""
+    path = tmp_path / "a.arrow"
+    frame = pl.DataFrame({"*": [1, 2], "^p.*$": [300, 4], "price": [1.5, 2.75], "flag": ["x", "y"]})
+    between.write(to_arrow(frame), path)
+    assert_frame_equal(between.scan([path]).collect(), frame)
+
+
 def test_files_that_were_narrowed_differently_are_one_frame(tmp_path: Path) -> None:
     """In their order, with the types of before; also those that polars keeps beside Arrow's."""
     word = pl.Series(["b", "a", None], dtype=pl.Enum(["b", "a"]))

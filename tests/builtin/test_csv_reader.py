@@ -533,6 +533,16 @@ def test_cuts_stand_at_record_boundaries_after_the_header(tmp_path, monkeypatch,
         assert pieces[0] <= max(chunk_size, 2 * large)
 
 
+def test_lines_that_end_with_cr_alone_are_cut_as_finely(tmp_path):
+    """Also where the header's ends with LF."""
+    path = tmp_path / "f.csv"
+    for head in (b"id,word\r", b"id,word\n"):
+        data = head + b"1234,abcdef\r" * 1000
+        path.write_bytes(data)
+        edges = [0, *CsvReader().cuts(path, len(data), 500, OPTIONS), len(data)]
+        assert all(b - a <= 500 for a, b in pairwise(edges))
+
+
 def test_cuts_are_the_same_however_much_is_looked_at_at_a_time(tmp_path, monkeypatch):
     """Blocks end within quotes, or have none, or no line that ends outside of any."""
     path = tmp_path / "f.csv"

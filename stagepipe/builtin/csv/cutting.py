@@ -168,17 +168,19 @@ def _boundary(
 
 def _regular_boundary(file: BinaryIO, start: int, stop: int, structure: Structure) -> int | None:
     """The last record boundary from `start`, which is one, up to `stop`, found in a block at a
-    time; None where counting quotes does not tell, or lines are longer than a block."""
+    time; None where counting quotes does not tell, where lines are longer than a block or may end
+    with CR alone."""
     if not structure.is_plain or structure.comment:
         return None
-    found, is_inside = start, False
+    found, first, is_inside = start, start, False
     while start < stop:
         file.seek(start)
         block = file.read(min(BLOCK_BYTES, stop - start))
         end = block.rfind(b"\n") + 1
         if end == 0:
             # The rest of what was looked at, or of a file that became shorter.
-            return found if start + len(block) == stop or not block else None
+            is_rest = start + len(block) == stop or not block
+            return found if is_rest and (found > first or b"\r" not in block) else None
         view = view_of(block).head(end)
         count = structure.count_regular(view, is_inside=is_inside) if structure.quote else 0
         if count is None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from stagepipe.errors import TaskError
 from stagepipe.model import Receipt, Reject, SegmentCount, printable
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 COLUMNS = Reject._fields
+PLACES = ("line", "byte_offset", "raw")
+"""The columns that have another value in each row."""
 BATCH_ROWS = 10_000
 LONE_RETURN = re.compile(r'^[^\n",]*\r[^\n",]*$')
 
@@ -57,21 +59,16 @@ def collect(spool: Spool, receipts: Iterable[Receipt], path: Path) -> int:
     import pyarrow.parquet as pq
 
     receipts = list(receipts)
-    bases = _first_lines(receipts)
-    segments = {receipt.chunk: receipt.segments for receipt in receipts if receipt.segments}
     written, writer = 0, None
     temporary = _unfinished(path.parent.parent, spool.folder.name)
     try:
-        for receipt in receipts:
-            if not receipt.rows.rejected:
-                continue
-            inside = segments.get(receipt.chunk, ())
-            starts = [bases[s.file.path, s.start] for s in inside]
-            mended = [Path(s.file.path).stem if s.file.is_mended else None for s in inside]
-            table = _placed(_read_task(spool, receipt), receipt, starts, mended)
+        for table in _tables(spool, receipts):
             if writer is None:
                 temporary.parent.mkdir(parents=True, exist_ok=True)
-                writer = pq.ParquetWriter(temporary, table.schema, compression="zstd")
+                often_alike = [name for name in table.column_names if name not in PLACES]
+                writer = pq.ParquetWriter(
+                    temporary, table.schema, compression="zstd", use_dictionary=often_alike
+                )
             writer.write_table(table)
             written += table.num_rows
     finally:
@@ -185,6 +182,18 @@ def _first_lines(receipts: Sequence[Receipt]) -> dict[tuple[str, int], int | Non
     return bases
 
 
+def _tables(spool: Spool, receipts: Sequence[Receipt]) -> Iterator[pa.Table]:
+    """The rejects of each task that has any. Raises TaskError."""
+    bases = _first_lines(receipts)
+    segments = {receipt.chunk: receipt.segments for receipt in receipts if receipt.segments}
+    for receipt in receipts:
+        if receipt.rows.rejected:
+            inside = segments.get(receipt.chunk, ())
+            starts = [bases[s.file.path, s.start] for s in inside]
+            mended = [Path(s.file.path).stem if s.file.is_mended else None for s in inside]
+            yield _placed(_read_task(spool, receipt), receipt, starts, mended)
+
+
 def _read_task(spool: Spool, receipt: Receipt) -> pa.Table:
     import pyarrow as pa
 
@@ -209,26 +218,22 @@ def _placed(
     mended: Sequence[str | None],
 ) -> pa.Table:
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    segments = table["segment"].to_pylist()
-    lines = [
-        None if line is None or starts[segment] is None else line + (starts[segment] or 0)
-        for segment, line in zip(segments, table["line"].to_pylist(), strict=True)
-    ]
-    # The stage may have had another name when the part was made.
-    stages = [receipt.stage] * table.num_rows
-    placed = table.drop_columns(["segment"])
-    for name, values in (("line", lines), ("stage", stages)):
-        field = placed.schema.field(name)
-        index = placed.schema.get_field_index(name)
-        placed = placed.set_column(index, field, pa.array(values, field.type))
-    came_back = [
-        mended[segment] if offset is not None else None
-        for segment, offset in zip(segments, table["byte_offset"].to_pylist(), strict=True)
-    ]
+    def of_segments(values: Sequence[Any], known: str, kind: pa.DataType) -> pa.ChunkedArray:
+        """What each reject's segment has, where the reject is known to have its own `known`."""
+        nowhere = pa.scalar(None, pa.int32())
+        segments = pc.if_else(table[known].is_valid(), table["segment"], nowhere)
+        return pa.array(values, kind).take(segments)
+
+    rows = table.num_rows
     # Those of the steps stand last, with duplicates among them perhaps.
     by_steps = sum(receipt.rejected_by.values())
-    by_reader = table.num_rows - (by_steps and by_steps + receipt.duplicates)
-    by_step = [row >= by_reader for row in range(table.num_rows)]
-    placed = placed.append_column("mended", pa.array(came_back, pa.string()))
-    return placed.append_column("by_step", pa.array(by_step, pa.bool_()))
+    by_reader = rows - (by_steps and by_steps + receipt.duplicates)
+    placed = {name: table[name] for name in COLUMNS}
+    placed["line"] = pc.add(table["line"], of_segments(starts, "line", pa.int64()))
+    # The stage may have had another name when the part was made.
+    placed["stage"] = pa.repeat(pa.scalar(receipt.stage), rows)
+    placed["mended"] = of_segments(mended, "byte_offset", pa.string())
+    placed["by_step"] = pa.array([row >= by_reader for row in range(rows)], pa.bool_())
+    return pa.table(placed)

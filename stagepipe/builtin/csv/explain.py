@@ -157,7 +157,7 @@ def rejects_of(
             continue
         start, end, _ = record.span
         reason, column, value = faults[0]
-        also = ", ".join(map(str, faults[1:])) or None
+        also = ", ".join(map(str, faults[1:])) if len(faults) > 1 else None
         yield Reject("", None, line, start, "", column, value, reason, also, data[start:end])
 
 

@@ -165,13 +165,12 @@ def _judged(
     doubtful = _any(masks.values(), table.num_rows)
     if (failed := failed_rows(table, layout.spec)) is not None:
         doubtful |= pl.Series(pl.from_arrow(failed))
-    doubted = _numbers(doubtful.arg_true().to_list(), misfits)
+    rows = doubtful.arg_true()
+    doubted = _numbers(rows.to_list(), misfits)
     _check_share(len(misfits) + len(doubted), found)
-    held = table.take(doubtful.arg_true().to_arrow())
+    held = table.take(rows.to_arrow())
     known = {
-        name: Known(held.column(name), masks[name].filter(doubtful).arg_true().to_list())
-        if name in masks
-        else Known(held.column(name), ())
+        name: Known(held.column(name), _true(masks[name].gather(rows)) if name in masks else ())
         for name in table.column_names
     }
     kept = (~doubtful).to_arrow()  # column by column, which is faster than the table's own way
@@ -210,6 +209,11 @@ def _numbers(rows: Iterable[int], left_out: Sequence[int]) -> list[int]:
     """Which of the records, by position, some rows of a table are that lacks others of them."""
     steps = [number - before for before, number in enumerate(left_out)]
     return [row + bisect_right(steps, row) for row in rows]
+
+
+def _true(mask: pl.Series) -> list[int]:
+    """The positions in a short mask."""
+    return [row for row, is_true in enumerate(mask.to_list()) if is_true]
 
 
 def _check_share(doubtful: int, found: Records) -> None:

@@ -74,7 +74,7 @@ def written_lines(data: bytes, start: int = 0) -> pl.DataFrame:
 
 def begins_of_lines(data: bytes, start: int, numbers: Sequence[int]) -> list[int]:
     """Where some of the lines from `start` on begin, by their numbers (from 0), where only LF ends
-    lines. It takes a tenth of the time of finding them all."""
+    lines. It takes less than half of the time of finding all."""
     import polars as pl
     import pyarrow as pa
 
@@ -119,7 +119,7 @@ def only(data: bytes, wanted: bytes) -> bytes:
 
 def any_of(view: pl.Series, wanted: Iterable[int]) -> pl.Series:
     """A mask of the bytes that are among the wanted ones, by comparing with each of these: for few
-    it takes a tenth of the time of `is_in`."""
+    it takes a third of the time of `is_in`."""
     return reduce(or_, (view == byte for byte in wanted))
 
 

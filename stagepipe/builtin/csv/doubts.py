@@ -1,7 +1,8 @@
 """Columns of texts of which a few fit no type: these are found by casts of the whole column.
 
 The casts are no converters: what they take the converter may still refuse, and the other way round.
-They only have to find nearly all that it refuses, and little else.
+They only have to find nearly all that it refuses, and little else. But of texts in the plain form
+of whole numbers and decimals, which no converter reads otherwise, the cast's values are taken.
 """
 
 from __future__ import annotations

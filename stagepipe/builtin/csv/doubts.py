@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stagepipe.builtin.csv.convert import FIRST_DAY
+from stagepipe.builtin.csv.lines import view_of
 from stagepipe.builtin.csv.values import Notation, filled
 from stagepipe.contracts import ColumnSpec
 
@@ -91,9 +92,16 @@ def _by_different(
 def _sorted_out(
     texts: pa.ChunkedArray, column: ColumnSpec, notation: Notation
 ) -> tuple[pa.ChunkedArray, pl.Series]:
-    is_odd, values = _doubtful(texts, column, notation)
-    if values is not None:
-        return filled(values, column), is_odd
+    kind, plain = column.arrow_type, notation.for_converter(texts, column)
+    if cast := _cast(kind):
+        values, fits = _numbers(plain, kind, cast)
+    else:
+        values, fits = None, _fits(pl.Series(pl.from_arrow(plain)), kind).fill_null(False)
+    is_odd = ~fits
+    if texts.null_count:
+        is_odd &= pl.Series(pl.from_arrow(texts.is_valid()))
+    if values is not None and _is_cast(column, notation):
+        return filled(pa.chunked_array([values]), column), is_odd
     try:
         return _values(texts, is_odd, column, notation), is_odd
     except pa.ArrowInvalid:
@@ -142,44 +150,51 @@ def _is_cast(column: ColumnSpec, notation: Notation) -> bool:
     return notation.read_type(column) == kind and (is_number or pa.types.is_date(kind))
 
 
-def _doubtful(
-    texts: pa.ChunkedArray, column: ColumnSpec, notation: Notation
-) -> tuple[pl.Series, pa.ChunkedArray | None]:
-    """A mask of the texts that may not fit the column; and the values of the others, where a cast
-    gives them on the way."""
-    plain = pl.Series("plain", pl.from_arrow(notation.for_converter(texts, column)))
-    frame, value = plain.to_frame(), pl.col("value")
-    if cast := _cast(column.arrow_type):
-        frame = frame.with_columns(value=pl.col("plain").cast(cast, strict=False))
-    fits = _fits(pl.col("plain"), value, column.arrow_type).fill_null(False)
-    if texts.null_count:
-        frame = frame.with_columns(is_given=pl.Series(pl.from_arrow(texts.is_valid())))
-        fits |= ~pl.col("is_given")
-    is_odd = frame.select(~fits).to_series()
-    if not (cast and _is_cast(column, notation)):
-        return is_odd, None
-    values = frame.select(pl.when(~is_odd).then(value)).to_series().to_arrow()
-    return is_odd, pa.chunked_array([values])
-
-
 def _cast(kind: pa.DataType) -> pl.DataType | type[pl.DataType] | None:
-    """As what polars reads texts that have the form of such values, as the converter would."""
+    """As what polars reads texts in the plain form of such numbers, as the converter would."""
     if pa.types.is_decimal(kind):
         return pl.Decimal(kind.precision, kind.scale)
     return _INTEGERS.get(kind)
 
 
-def _fits(texts: pl.Expr, value: pl.Expr, kind: pa.DataType) -> pl.Expr:
-    """Whether texts have the form of a type's values; `value` is what the cast makes of them."""
-    if kind in _INTEGERS:
-        return value.is_not_null() & ~texts.str.starts_with("+")
+def _numbers(
+    texts: pa.Array, kind: pa.DataType, cast: pl.DataType | type[pl.DataType]
+) -> tuple[pa.Array, pl.Series]:
+    """The values of those texts that have the plain form of numbers; and a mask of these."""
+    series = pl.Series(pl.from_arrow(texts))
+    cast_values = series.cast(cast, strict=False)
+    fits, values = cast_values.is_not_null(), cast_values.to_arrow()
+    if not _are_plain(texts.filter(fits.to_arrow()), kind):
+        fits &= series.str.contains(_plain_form(kind)).fill_null(False)
+        values = pc.if_else(fits.to_arrow(), values, pa.scalar(None, values.type))
+    return values, fits
+
+
+def _are_plain(texts: pa.Array, kind: pa.DataType) -> bool:
+    """Whether all of some texts that the cast takes have the plain form; it is quicker to tell than
+    which of them do not."""
+    written = view_of(texts.buffers()[2] or b"")
+    if ((written < ord("-")) | (written > ord("9"))).any():  # of those between no cast takes "/"
+        return False
+    if not pa.types.is_decimal(kind):
+        return True
+    points = pc.find_substring(texts, ".")
+    behind = pc.subtract(pc.binary_length(texts), points)  # with the point itself
+    are_kept = pc.or_(pc.equal(points, -1), pc.less_equal(behind, kind.scale + 1))
+    return bool(pc.all(are_kept, min_count=0).as_py())
+
+
+def _plain_form(kind: pa.DataType) -> str:
+    """What numbers look like of which the cast loses nothing, as a pattern."""
+    fraction = rf"(\.[0-9]{{0,{kind.scale}}})?" if pa.types.is_decimal(kind) else ""
+    return f"^-?[0-9]*{fraction}$"
+
+
+def _fits(texts: pl.Series, kind: pa.DataType) -> pl.Series:
+    """A mask of the texts that have the form of a type's values; null perhaps where a text is."""
     if pa.types.is_floating(kind):
-        return texts.cast(pl.Float64, strict=False).is_finite()
-    if pa.types.is_decimal(kind):
-        places = kind.precision - kind.scale
-        whole = f"[0-9]{{1,{places}}}" if places else "0"
-        fraction = rf"(\.[0-9]{{1,{kind.scale}}})?" if kind.scale else ""
-        return value.is_not_null() & texts.str.contains(f"^-?{whole}{fraction}$")
+        narrow = pl.Float32 if kind == pa.float32() else pl.Float64
+        return texts.cast(narrow, strict=False).is_finite()
     if pa.types.is_boolean(kind):
         return texts.is_in(_TRUTHS)
     if pa.types.is_date(kind):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from functools import reduce
+from itertools import accumulate
 from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 CR, LF = b"\r\n"
 BLOCK_BYTES = 2**20
-WORDS = 8
+WORDS = 16
 """Of so many times 64 bytes the lines are counted at once, on the way to single ones."""
 
 
@@ -85,7 +86,7 @@ def begins_of_lines(data: bytes, start: int, numbers: Sequence[int]) -> list[int
         pa.uint64(), len(is_lf) // size * WORDS, [None, is_lf.buffers()[1]]
     )
     counts = pl.Series(pl.from_arrow(bits)).bitwise_count_ones().reshape((-1, WORDS)).arr.sum()
-    ends = [0, *counts.cum_sum().to_list()]
+    ends = list(accumulate(counts.to_list(), initial=0))  # quicker than by polars
     begins = []
     for number in numbers:
         block = max(bisect_left(ends, number) - 1, 0)

@@ -24,7 +24,7 @@ OTHERS = [
 ]
 DAY = "[0-2][0-9]{3}-[01][0-9]-[0-3][0-9]"
 CLOCK = r"[0-2][0-9]:[0-6][0-9](:[0-6][0-9](\.[0-9]{1,9})?)?"
-NOTATION = Dialect.of({"delimiter": ",", "quote": "\"", "null_values": ("",)}).notation
+NOTATION = Dialect.of({"delimiter": ",", "quote": '"', "null_values": ("",)}).notation
 
 written = st.one_of(
     st.text("0123456789.-+eE x/_,", max_size=12),
@@ -61,7 +61,9 @@ def test_what_is_not_doubted_is_what_the_converter_makes_of_it(kind, texts, cut)
 @given(data=st.data())
 def test_no_whole_number_in_plain_form_is_doubted(kind, data):
     bits = kind.bit_width
-    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if "u" not in str(kind) else (0, 2**bits - 1)
+    low, high = (
+        (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if "u" not in str(kind) else (0, 2**bits - 1)
+    )
     numbers = data.draw(st.lists(st.integers(low, high), min_size=1))
     texts = pa.chunked_array([[*map(str, numbers), "n/a", "+5"]])
 

@@ -53,7 +53,7 @@ def typed_table(
     if is_quoted and not data.endswith((b"\n", b"\r")):
         data += b"\n"
     tables = []
-    for piece, begin in _pieces(data, start) if is_by_line else [(data, start)]:
+    for piece, begin in pieces(data, start) if is_by_line else [(data, start)]:
         table = _sound(piece, begin, types, dialect, is_examined=is_examined)
         if table is None:
             return None
@@ -76,7 +76,7 @@ def typed_table(
     return pa.Table.from_arrays(arrays, [column.name for column in layout.spec.columns])
 
 
-def _pieces(data: bytes, start: int) -> Iterator[tuple[bytes, int]]:
+def pieces(data: bytes, start: int) -> Iterator[tuple[bytes, int]]:
     """The bytes from `start` on, cut at line ends; each piece, and where in it to begin. A cut in a
     quoted field shows in the piece before it, of which the last quote is open."""
     while len(data) - start > MOST_AT_ONCE:

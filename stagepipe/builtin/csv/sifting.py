@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -31,7 +32,13 @@ from stagepipe.builtin.csv.explain import (
     records_of,
     rejects_of,
 )
-from stagepipe.builtin.csv.parsing import failed_rows, may_be_open, read_types, typed_table
+from stagepipe.builtin.csv.parsing import (
+    failed_rows,
+    may_be_open,
+    pieces,
+    read_types,
+    typed_table,
+)
 from stagepipe.builtin.csv.structure import Span, Survey
 from stagepipe.contracts import SegmentResult
 from stagepipe.stopwatch import timed
@@ -94,7 +101,8 @@ def sift(
     records = None
     if survey.is_even and is_text(data, start, len(data)):
         with suppress(NoSieve):
-            parsed = _parsed(data, start, layout, dialect)
+            is_by_line = not survey.has_inner_ends
+            parsed = _parsed(data, start, layout, dialect, is_by_line=is_by_line)
             if parsed.records == survey.records:
                 records = records_by_count(data, start, structure, survey)
     if records is None:
@@ -104,17 +112,20 @@ def sift(
         _check_share(len(records.odd), records)
         rest, begin = records.without_odd()
         counted = structure.survey(rest, begin)
-        parsed = _parsed(rest, begin, layout, dialect)
+        is_by_line = not counted.has_inner_ends
+        parsed = _parsed(rest, begin, layout, dialect, is_by_line=is_by_line)
         plain = records.count - len(records.odd)
         if not counted.is_even or not counted.records == parsed.records == plain:
             raise NoSieve
     return _judged(records, parsed, data, survey.lines, layout, dialect, with_places)
 
 
-def _parsed(data: bytes, start: int, layout: Layout, dialect: Dialect) -> Parsed:
-    """The fields of the records from `start` on. Raises NoSieve."""
-    structure, types = dialect.structure, read_types(layout, dialect)
-    habits = _HABITS[layout, dialect]
+def _parsed(
+    data: bytes, start: int, layout: Layout, dialect: Dialect, *, is_by_line: bool
+) -> Parsed:
+    """The fields of the records from `start` on, piece by piece where no record should go on behind
+    a line end. Raises NoSieve."""
+    habits, types = _HABITS[layout, dialect], read_types(layout, dialect)
     as_text = pa.string() if data.isascii() else pa.binary()
     for position in habits:
         types[position] = as_text
@@ -122,28 +133,42 @@ def _parsed(data: bytes, start: int, layout: Layout, dialect: Dialect) -> Parsed
     types[-1] = types[-1] or pa.binary()
     if not data.endswith((b"\n", b"\r")):
         data += b"\n"
-    marks = {"delimiter": structure.delimiter.decode(), "quote": structure.quote.decode()}
-    words = dialect.notation.null_words
     while True:
-        odd_rows: dict[int, str] = {}
+        several = pieces(data, start) if is_by_line else [(data, start)]
         try:
-            with timed("parse"):
-                fields = convert.parse(
-                    data, types, **marks, null_values=words, start=start, odd_rows=odd_rows
-                )
-            break
+            return _as_one([_piece(piece, begin, types, dialect) for piece, begin in several])
         except pa.ArrowInvalid as error:
             named = _COLUMN_OF_ERROR.match(str(error))
             if named is None or types[int(named[1])] in (None, as_text):
                 raise NoSieve from error
             habits.add(int(named[1]))
             types[int(named[1])] = as_text
+
+
+def _piece(
+    data: bytes, start: int, types: Sequence[pa.DataType | None], dialect: Dialect
+) -> Parsed:
+    """The same of one piece. Raises `pyarrow.ArrowInvalid`, too, where a text is none of its type."""
+    structure, words = dialect.structure, dialect.notation.null_words
+    marks = {"delimiter": structure.delimiter.decode(), "quote": structure.quote.decode()}
+    odd_rows: dict[int, str] = {}
+    with timed("parse"):
+        fields = convert.parse(
+            data, types, **marks, null_values=words, start=start, odd_rows=odd_rows
+        )
     is_long = any("\n" in text or "\r" in text for text in odd_rows.values())
     if is_long or may_be_open(fields, words):
         raise NoSieve
     if not convert.is_trustworthy(fields, data, **marks, start=start):
         raise NoSieve
     return Parsed(fields, list(odd_rows))
+
+
+def _as_one(found: Sequence[Parsed]) -> Parsed:
+    """What is made of pieces that follow each other."""
+    before = accumulate((each.records for each in found), initial=0)
+    odd_rows = [row + at for each, at in zip(found, before, strict=False) for row in each.odd_rows]
+    return Parsed(pa.concat_tables([each.fields for each in found]), odd_rows)
 
 
 def _judged(

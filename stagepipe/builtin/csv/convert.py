@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from stagepipe.builtin.csv.search import as_one_value, is_found
+from stagepipe.builtin.csv.search import as_value, is_found
 
 TRUE_WORDS = ["true", "True", "TRUE", "1"]
 FALSE_WORDS = ["false", "False", "FALSE", "0"]
@@ -183,7 +183,7 @@ def _may_be_found(marks: Sequence[str], data: bytes, start: int) -> bool:
     import polars as pl  # for workers only: the parent reads no data
 
     try:
-        text = pl.Series("text", pl.from_arrow(as_one_value(data, start))).cast(pl.String)
+        text = pl.Series("text", pl.from_arrow(as_value(data, start))).cast(pl.String)
     except pl.exceptions.ComputeError:
         return True
     return text.str.contains("|".join(marks)).any()

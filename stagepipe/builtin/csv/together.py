@@ -28,8 +28,8 @@ from stagepipe.contracts import DeadSegment, SegmentBytes, SegmentResult, TableS
 from stagepipe.model import Reject
 from stagepipe.stopwatch import timed
 
-MOST_TO_SIFT = 4 * MOST_AT_ONCE
-"""Of files of which the last had bad records: what a sieve costs once is a tenth of it for less."""
+MOST_TO_SIFT = 8 * MOST_AT_ONCE
+"""Of files of which the last had bad records: what a sieve costs beside that is paid once for all."""
 PARTS = 8
 """Into so many parts files are divided to be tried again: with halves it takes more rounds."""
 

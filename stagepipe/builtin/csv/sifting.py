@@ -148,7 +148,7 @@ def _parsed(
 def _piece(
     data: bytes, start: int, types: Sequence[pa.DataType | None], dialect: Dialect
 ) -> Parsed:
-    """The same of one piece. Raises `pyarrow.ArrowInvalid`, too, where a text is none of its type."""
+    """The same of one piece. Raises `pyarrow.ArrowInvalid` where a text is none of its type."""
     structure, words = dialect.structure, dialect.notation.null_words
     marks = {"delimiter": structure.delimiter.decode(), "quote": structure.quote.decode()}
     odd_rows: dict[int, str] = {}

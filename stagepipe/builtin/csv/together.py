@@ -29,7 +29,7 @@ from stagepipe.model import Reject
 from stagepipe.stopwatch import timed
 
 MOST_TO_SIFT = 8 * MOST_AT_ONCE
-"""Of files of which the last had bad records: what a sieve costs beside that is paid once for all."""
+"""Of files like one that had bad records: what a sieve costs beside each byte is paid once."""
 PARTS = 8
 """Into so many parts files are divided to be tried again: with halves it takes more rounds."""
 

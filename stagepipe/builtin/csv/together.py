@@ -28,7 +28,7 @@ from stagepipe.contracts import DeadSegment, SegmentBytes, SegmentResult, TableS
 from stagepipe.model import Reject
 from stagepipe.stopwatch import timed
 
-MOST_TO_SIFT = 8 * MOST_AT_ONCE
+MOST_TO_SIFT = 4 * MOST_AT_ONCE
 """Of files like one that had bad records: what a sieve costs beside each byte is paid once."""
 PARTS = 8
 """Into so many parts files are divided to be tried again: with halves it takes more rounds."""

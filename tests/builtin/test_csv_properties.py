@@ -634,14 +634,18 @@ def several_files(draw):
 
 
 @pytest.mark.parametrize("most_doubtful", [0.2, 1])
-@given(case=several_files(), is_last=st.booleans())
+@given(case=several_files(), is_last=st.booleans(), block=st.just(2**22) | st.integers(1, 99))
 @some
-def test_reads_the_same_beside_others(most_doubtful, case, is_last):
-    """Each of several files gives what it gives by itself, also where they are read as one."""
+def test_reads_the_same_beside_others(most_doubtful, case, is_last, block):
+    """Each of several files gives what it gives by itself, also where they are read as one, and
+    that piece by piece."""
     files, spec, options = case
     reader, how = CsvReader(), {"with_places": True, "is_last": is_last}
     several = [SegmentBytes(file, file, whole(file), options, is_last) for file in files]
-    with mock.patch.object(sifting, "MOST_DOUBTFUL", most_doubtful):
+    with (
+        mock.patch.object(sifting, "MOST_DOUBTFUL", most_doubtful),
+        mock.patch.object(parsing, "MOST_AT_ONCE", block),
+    ):
         together = reader.read_all(several, spec, with_places=True)
     for file, found in zip(files, together, strict=True):
         if isinstance(found, DeadSegment):

@@ -193,12 +193,12 @@ def _judged(
     rows = doubtful.arg_true()
     doubted = _numbers(rows.to_list(), misfits)
     _check_share(len(misfits) + len(doubted), found)
-    held = table.take(rows.to_arrow())
+    # Column by column, which is faster than the table's own way.
+    held, kept = doubtful.to_arrow(), (~doubtful).to_arrow()
     known = {
-        name: Known(held.column(name), _true(masks[name].gather(rows)) if name in masks else ())
-        for name in table.column_names
+        name: Known(column.filter(held), _true(masks[name].gather(rows)) if name in masks else ())
+        for name, column in zip(table.column_names, table.columns, strict=True)
     }
-    kept = (~doubtful).to_arrow()  # column by column, which is faster than the table's own way
     table = pa.Table.from_arrays([c.filter(kept) for c in table.columns], table.column_names)
 
     ordered = sorted([*misfits, *doubted])

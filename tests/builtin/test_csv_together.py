@@ -8,7 +8,7 @@ from unittest import mock
 import pyarrow as pa
 import pytest
 
-from stagepipe.builtin.csv import body, opening, sifting, together
+from stagepipe.builtin.csv import body, opening, parsing, sifting, together
 from stagepipe.builtin.csv.reader import CsvReader
 from stagepipe.contracts import ColumnSpec, DeadSegment, SegmentBytes, TableSpec
 from stagepipe.model import InputFile, Segment
@@ -154,6 +154,20 @@ def test_only_so_many_bytes_at_once(monkeypatch):
         results = jointly(files)
     assert results == singly(files)
     assert once.call_count == 3  # the last one is alone
+
+
+def test_more_at_once_where_the_file_before_had_bad_records(monkeypatch):
+    """Those are sifted anyway, which is cheaper for many at once, and parsed piece by piece."""
+    files = [bytes_of(HEADER + b"%d,x\nq,y\n%d,z,z\n" % (n, n)) for n in range(10, 30)]
+    size = len(files[0].data)
+    monkeypatch.setattr(sifting, "MOST_DOUBTFUL", 1)
+    monkeypatch.setattr(parsing, "MOST_AT_ONCE", 2 * size)
+    monkeypatch.setattr(together, "MOST_AT_ONCE", 2 * size)
+    monkeypatch.setattr(together, "MOST_TO_SIFT", 9 * size)
+    with mock.patch.object(together, "sift", wraps=sifting.sift) as sieve:
+        results = jointly(files)
+    assert sieve.call_count == 3  # two files, and twice nine
+    assert results == singly(files)
 
 
 def test_rows_are_given_back_to_their_file():

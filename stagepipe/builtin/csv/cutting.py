@@ -6,7 +6,6 @@ import io
 from collections.abc import Iterator
 from os import fstat
 from pathlib import Path
-from typing import BinaryIO
 
 from stagepipe.builtin.csv.lines import view_of
 from stagepipe.builtin.csv.margins import Margins, Top, footer_start, top
@@ -104,7 +103,7 @@ def pieces(data: bytes, start: int, size: int, structure: Structure, width: int)
 
 
 def _after_open_quote(
-    file: BinaryIO, start: int, end: int, width: int, structure: Structure
+    file: io.BufferedIOBase, start: int, end: int, width: int, structure: Structure
 ) -> int:
     """Where reading goes on after the record at `start`; `end` where it does not."""
     file.seek(start)
@@ -131,7 +130,7 @@ def _settled(head: bytes, structure: Structure, margins: Margins) -> Top | None:
     return beginning if is_whole else None
 
 
-def _footer_start(file: BinaryIO, size: int, lines: int) -> int:
+def _footer_start(file: io.BufferedIOBase, size: int, lines: int) -> int:
     """Where the last lines of a file begin, as many as are to be left out."""
     length = 2**16
     while lines:
@@ -145,7 +144,12 @@ def _footer_start(file: BinaryIO, size: int, lines: int) -> int:
 
 
 def _boundary(
-    file: BinaryIO, start: int, size: int, limit: int, structure: Structure, most: int | None = None
+    file: io.BufferedIOBase,
+    start: int,
+    size: int,
+    limit: int,
+    structure: Structure,
+    most: int | None = None,
 ) -> int | None:
     """The last record boundary after `start` and up to `limit`; where there is none, within
     twice as many bytes, and so on; None where there is none within `most` bytes."""
@@ -166,21 +170,24 @@ def _boundary(
     return size
 
 
-def _regular_boundary(file: BinaryIO, start: int, stop: int, structure: Structure) -> int | None:
+def _regular_boundary(
+    file: io.BufferedIOBase, start: int, stop: int, structure: Structure
+) -> int | None:
     """The last record boundary from `start`, which is one, up to `stop`, found in a block at a
     time; None where counting quotes does not tell, where lines are longer than a block or may end
     with CR alone."""
     if not structure.is_plain or structure.comment:
         return None
     found, first, is_inside = start, start, False
+    block = bytearray(min(BLOCK_BYTES, stop - start))  # new bytes for each take longer than reading
     while start < stop:
         file.seek(start)
-        block = file.read(min(BLOCK_BYTES, stop - start))
-        end = block.rfind(b"\n") + 1
+        size = file.readinto(memoryview(block)[: stop - start])
+        end = block.rfind(b"\n", 0, size) + 1
         if end == 0:
             # The rest of what was looked at, or of a file that became shorter.
-            is_rest = start + len(block) == stop or not block
-            return found if is_rest and (found > first or b"\r" not in block) else None
+            is_rest = start + size == stop or not size
+            return found if is_rest and (found > first or block.find(b"\r", 0, size) < 0) else None
         view = view_of(block).head(end)
         count = structure.count_regular(view, is_inside=is_inside) if structure.quote else 0
         if count is None:
@@ -209,7 +216,7 @@ def _last_boundary(data: bytes, structure: Structure) -> int:
     return boundary
 
 
-def _last_end_outside_quotes(data: bytes, end: int, quote: bytes, is_even: bool) -> int:
+def _last_end_outside_quotes(data: bytes | bytearray, end: int, quote: bytes, is_even: bool) -> int:
     """The offset after the last record end up to `end`, taking every second quote for a closing
     one; `is_even` says whether the quotes up to there are even in number."""
     counted_from = end
@@ -222,7 +229,7 @@ def _last_end_outside_quotes(data: bytes, end: int, quote: bytes, is_even: bool)
         end -= 1
 
 
-def _after_last_end(data: bytes, before: int) -> int:
+def _after_last_end(data: bytes | bytearray, before: int) -> int:
     newline = data.rfind(b"\n", 0, before)
     if newline >= 0:
         return newline + 1

@@ -124,7 +124,7 @@ def any_of(view: pl.Series, wanted: Iterable[int]) -> pl.Series:
     return reduce(or_, (view == byte for byte in wanted))
 
 
-def view_of(data: bytes, start: int = 0) -> pl.Series:
+def view_of(data: bytes | bytearray, start: int = 0) -> pl.Series:
     """The bytes from `start` on as numbers, without copying them."""
     import polars as pl
     import pyarrow as pa

@@ -284,10 +284,9 @@ def _unfit(before: Mapping[str, int], rejects: Sequence[Reject]) -> Mapping[str,
     if not rejects:
         return before
     found = Counter(before)
-    for reject in rejects:
-        if reject.column is not None and reject.reason in UNFIT:
-            found[reject.column] += 1
-        for word in (reject.also or "").split(", "):
+    found.update(r.column for r in rejects if r.reason in UNFIT and r.column is not None)
+    for also in (reject.also for reject in rejects if reject.also is not None):
+        for word in also.split(", "):
             column, _, reason = word.rpartition(":")
             if column and reason in UNFIT:
                 found[column] += 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -80,13 +81,13 @@ def records_of(
 ) -> Iterator[Record]:
     """The records at some places, taken apart."""
     spans = list(found)
-    is_closed = [span.is_closed and not _is_torn(span, data, structure) for span in spans]
-    rows = structure.fields(
-        data[start:end].decode("utf-8", errors)
-        for (start, end, _), has_fields in zip(spans, is_closed, strict=True)
-        if has_fields
-    )
-    for span, has_fields in zip(spans, is_closed, strict=True):
+    texts = [data[a:b].decode("utf-8", errors) if closed else "" for a, b, closed in spans]
+    is_whole = [
+        span.is_closed and not (_has_end(text) and structure.is_torn(data, span))
+        for span, text in zip(spans, texts, strict=True)
+    ]
+    rows = structure.fields(compress(texts, is_whole))
+    for span, has_fields in zip(spans, is_whole, strict=True):
         if not has_fields:
             yield Record(span, None, Fault("unclosed_quote"))
             continue
@@ -98,9 +99,8 @@ def records_of(
             yield Record(span, None, Fault(reason, value=str(len(fields))))
 
 
-def _is_torn(span: Span, data: bytes, structure: Structure) -> bool:
-    has_ends = data.find(b"\n", *span[:2]) >= 0 or data.find(b"\r", *span[:2]) >= 0
-    return has_ends and structure.is_torn(data, span)
+def _has_end(text: str) -> bool:
+    return "\n" in text or "\r" in text
 
 
 def unfit_records(records: Sequence[Record], layout: Layout, notation: Notation) -> set[int]:

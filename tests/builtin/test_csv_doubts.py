@@ -17,7 +17,9 @@ INTEGERS = [
     *(pa.int8(), pa.int16(), pa.int32(), pa.int64()),
     *(pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()),
 ]
-DECIMALS = [pa.decimal128(*of) for of in [(15, 2), (5, 0), (3, 3), (38, 0), (38, 10), (20, 19)]]
+DECIMALS = [
+    pa.decimal128(*of) for of in [(15, 2), (5, 0), (3, 3), (38, 0), (38, 2), (38, 10), (20, 19)]
+]
 OTHERS = [
     *(pa.float32(), pa.float64(), pa.bool_(), pa.date32()),
     *(pa.time64("us"), pa.timestamp("us"), pa.timestamp("us", "Europe/Berlin")),
@@ -29,6 +31,7 @@ NOTATION = Dialect.of({"delimiter": ",", "quote": '"', "null_values": ("",)}).no
 written = st.one_of(
     st.text("0123456789.-+eE x/_,", max_size=12),
     st.from_regex(r"\A-?[0-9]{1,22}(\.[0-9]{0,21})?\Z"),
+    st.from_regex(r"\A-?0{20,50}[0-9]{1,9}\.?[0-9]{0,3}\Z"),
     st.from_regex(r"\A[+-]?[0-9]{0,3}\.?[0-9]{1,3}([eE][+-]?[0-9]{1,2})?\Z"),
     st.from_regex(rf"\A{DAY}\Z"),
     st.from_regex(rf"\A{DAY}[ T]{CLOCK}(Z|[+-]0[0-9](:?[03]0)?)?\Z"),

@@ -170,6 +170,18 @@ def test_more_at_once_where_the_file_before_had_bad_records(monkeypatch):
     assert results == singly(files)
 
 
+@pytest.mark.parametrize("line", [b'5,6","x\n', b'5,6","x\r\n', b'5","x\n', b'5,6,"x"\n', b"5\n"])
+@pytest.mark.parametrize("ends", range(8, 20))
+def test_no_piece_ends_within_a_record(line, ends, monkeypatch):
+    """A line with quotes enough may be a record that goes on in the next one; the parser says
+    nothing of that where it leaves the record out and the piece ends with it."""
+    files = [bytes_of(HEADER + b"1,a\n" + line + b"7,b\n8,c\n")]
+    monkeypatch.setattr(sifting, "MOST_DOUBTFUL", 1)
+    expected = singly(files)
+    monkeypatch.setattr(parsing, "MOST_AT_ONCE", ends)
+    assert singly(files) == expected
+
+
 def test_rows_are_given_back_to_their_file():
     """With line ends in quotes, a parser that finds as many records as there are, but not where
     they are, is not believed."""

@@ -178,16 +178,19 @@ def _are_plain(texts: pa.Array, kind: pa.DataType) -> bool:
         return False
     if not pa.types.is_decimal(kind):
         return True
-    points = pc.find_substring(texts, ".")
-    behind = pc.subtract(pc.binary_length(texts), points)  # with the point itself
+    lengths, points = pc.binary_length(texts), pc.find_substring(texts, ".")
+    behind = pc.subtract(lengths, points)  # with the point itself
     are_kept = pc.or_(pc.equal(points, -1), pc.less_equal(behind, kind.scale + 1))
-    return bool(pc.all(are_kept, min_count=0).as_py())
+    are_short = pc.less_equal(lengths, len("-0.") + kind.precision)
+    return bool(pc.all(pc.and_(are_kept, are_short), min_count=0).as_py())
 
 
 def _plain_form(kind: pa.DataType) -> str:
     """What numbers look like of which the cast loses nothing, as a pattern."""
-    fraction = rf"(\.[0-9]{{0,{kind.scale}}})?" if pa.types.is_decimal(kind) else ""
-    return f"^-?[0-9]*{fraction}$"
+    if pa.types.is_decimal(kind):
+        places = max(kind.precision - kind.scale, 1)  # a zero may always stand there
+        return rf"^-?[0-9]{{0,{places}}}(\.[0-9]{{0,{kind.scale}}})?$"
+    return "^-?[0-9]+$"
 
 
 def _fits(texts: pl.Series, kind: pa.DataType) -> pl.Series:

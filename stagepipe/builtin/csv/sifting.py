@@ -39,7 +39,7 @@ from stagepipe.builtin.csv.parsing import (
     read_types,
     typed_table,
 )
-from stagepipe.builtin.csv.structure import Span, Survey
+from stagepipe.builtin.csv.structure import Span, Structure, Survey, length_of_last_end
 from stagepipe.contracts import SegmentResult
 from stagepipe.stopwatch import timed
 
@@ -156,12 +156,23 @@ def _piece(
         fields = convert.parse(
             data, types, **marks, null_values=words, start=start, odd_rows=odd_rows
         )
+    found = Parsed(fields, list(odd_rows))
     is_long = any("\n" in text or "\r" in text for text in odd_rows.values())
     if is_long or may_be_open(fields, words):
         raise NoSieve
+    if found.records - 1 in odd_rows and not _ends_closed(data, structure):
+        raise NoSieve
     if not convert.is_trustworthy(fields, data, **marks, start=start):
         raise NoSieve
-    return Parsed(fields, list(odd_rows))
+    return found
+
+
+def _ends_closed(data: bytes, structure: Structure) -> bool:
+    """Whether the last line has quotes around whole fields only, so that none may be open at the
+    end. A parser does not show that of a record that it left out."""
+    stop = len(data) - length_of_last_end(data, len(data))
+    begin = max(data.rfind(b"\n", 0, stop), data.rfind(b"\r", 0, stop)) + 1
+    return structure.is_strict(data, Span(begin, stop, True))
 
 
 def _as_one(found: Sequence[Parsed]) -> Parsed:

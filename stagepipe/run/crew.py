@@ -98,7 +98,7 @@ class Crew:
         if is_at_rest and self._shut_down(LEAVE_SECONDS):
             return
         self._kill()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._shut_down(PATIENCE_SECONDS)  # a pool that ends later leaves its semaphores behind
         for process in self._seen.values():
             process.join(PATIENCE_SECONDS)
 
